@@ -1,0 +1,57 @@
+package scheduler
+
+import (
+	"hongyan/campaigns"
+	"hongyan/fans"
+	"hongyan/wechat/callback"
+)
+
+// messageKinds and actEvents are the pushes that are acts of a fan. Everything else is a report of the platform.
+var messageKinds = map[string]bool{
+	"text": true, "image": true, "voice": true, "video": true, "shortvideo": true, "location": true, "link": true, "file": true,
+}
+
+var actEvents = map[string]bool{
+	"subscribe": true, "unsubscribe": true, "scan": true, "location": true, "click": true, "view": true, "view_miniprogram": true,
+	"scancode_push": true, "scancode_waitmsg": true, "pic_sysphoto": true, "pic_photo_or_album": true, "pic_weixin": true, "location_select": true,
+	"kf_create_session": true, "kf_close_session": true, "kf_switch_session": true,
+}
+
+// actOf turns a push into plain facts for the rooms; false when it is no act of a fan.
+func actOf(inboxID int64, e *callback.Event) (*fans.Act, bool) {
+	a := &fans.Act{
+		InboxID: inboxID, OpenID: e.FromUser, Kind: e.MsgType, Scene: e.Scene(), EventAt: e.CreatedAt.UnixMilli(), Triggers: e.Triggers(),
+	}
+	if e.Name == "" {
+		a.Detail = e.Text()
+		return a, messageKinds[e.MsgType]
+	}
+	a.Kind = e.Name
+	a.Detail = e.MenuKey()
+	if a.Scene != "" {
+		a.Detail = a.Scene
+	}
+	switch e.Name {
+	case "subscribe":
+		a.Followed = true
+	case "unsubscribe":
+		a.Left = true
+	case "kf_create_session", "kf_switch_session":
+		a.Session = fans.SessionOpened
+	case "kf_close_session":
+		a.Session = fans.SessionClosed
+	}
+	return a, actEvents[e.Name]
+}
+
+// triggerOf is an act as drips see it.
+func triggerOf(r *fans.Recorded) campaigns.Act {
+	act := campaigns.Act{Fan: r.Fan, InteractionID: r.InteractionID, EventAt: r.Act.EventAt, Usage: r.Usage}
+	switch r.Act.Kind {
+	case "subscribe":
+		act.Kind = campaigns.ActFollow
+	case "text":
+		act.Kind, act.Text = campaigns.ActText, r.Act.Detail
+	}
+	return act
+}

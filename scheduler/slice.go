@@ -1,0 +1,343 @@
+package scheduler
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+
+	"hongyan/deliveries"
+	"hongyan/fans"
+	"hongyan/guard"
+	"hongyan/internal/database"
+	"hongyan/internal/stops"
+	"hongyan/limits"
+)
+
+// markTries is how often a slice is marked anew because rows were cancelled in the middle of it.
+const markTries = 3
+
+// passiveWait is how long a message waits before it asks again whether the passive reply before it has been handed over.
+const passiveWait = 500 * time.Millisecond
+
+// mark decides about a slice of steps and, in one transaction, reserves, defers, skips and marks. It returns the steps to send.
+func (s *Sender) mark(ctx context.Context, run *batchRun, slice [][]*deliveries.Delivery) ([]*step, error) {
+	for try := 1; ; try++ {
+		m := &marker{sender: s, run: run, steps: slice}
+		err := s.db.Tx(ctx, m.do)
+		switch {
+		case err == nil:
+			run.budget -= m.calls
+			s.metrics.verdicts(m.stopped, m.calls)
+			return m.marked, nil
+		case !errors.Is(err, deliveries.ErrMoved) || try == markTries:
+			return nil, err
+		}
+		epoch, err := stops.Epoch(s.db.Read(ctx))
+		if err != nil || epoch != m.snapshot.Epoch {
+			return nil, err // somebody stopped something a moment ago: nothing is marked until the watch has seen what
+		}
+		if slice, err = s.reread(ctx, run, slice); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// reread keeps what is still planned of a slice.
+func (s *Sender) reread(ctx context.Context, run *batchRun, slice [][]*deliveries.Delivery) ([][]*deliveries.Delivery, error) {
+	b := deliveries.Batch{AccountID: run.account.ID}
+	for _, step := range slice {
+		for _, d := range step {
+			b.Items = append(b.Items, deliveries.Item{ID: d.ID, FanID: d.FanID})
+		}
+	}
+	rows, err := s.ledger.LoadBatch(s.db.Read(ctx), &b)
+	return groupSteps(rows), err
+}
+
+// marker is one attempt at marking a slice. Its results are set anew each time the transaction is repeated.
+type marker struct {
+	sender *Sender
+	run    *batchRun
+	steps  [][]*deliveries.Delivery
+
+	moment   guard.Moment
+	snapshot stops.Snapshot
+	usages   map[int64]*limits.Usage
+	fans     map[int64]*fans.Fan
+	caps     map[deliveries.Source]*campaignCap
+	taken    *limits.Reservations
+
+	marked  []*step
+	stopped []deliveries.Stopped
+	calls   int
+}
+
+func (m *marker) do(tx *gorm.DB) error {
+	s, account := m.sender, m.run.account
+	now := s.clock.Now()
+	m.marked, m.stopped, m.calls = nil, nil, 0
+	m.moment, m.snapshot, m.taken = account.Policy.At(now), s.watch.Snapshot(), limits.NewReservations(now)
+	if err := m.facts(tx); err != nil {
+		return err
+	}
+	for _, step := range m.steps {
+		if err := m.decide(tx, step); err != nil {
+			return err
+		}
+	}
+	if err := s.limits.Reserve(tx, m.taken); err != nil {
+		return err
+	}
+	if err := m.reserveCampaigns(tx); err != nil {
+		return err
+	}
+	var rows []*deliveries.Delivery
+	for _, st := range m.marked {
+		rows = append(rows, st.messages...)
+	}
+	if err := s.ledger.Mark(tx, deliveries.Marking{Now: now, BatchID: m.run.batch.ID, Epoch: m.snapshot.Epoch}, rows); err != nil {
+		return err
+	}
+	ended, err := s.ledger.Stop(tx, now, m.stopped)
+	if err != nil {
+		return err
+	}
+	return s.campaigns.Advance(tx, now, account, ended)
+}
+
+// facts reads what the decisions need, the fans' limits first and locked.
+func (m *marker) facts(tx *gorm.DB) (err error) {
+	s, account := m.sender, m.run.account
+	ids := make([]int64, 0, len(m.steps))
+	for _, step := range m.steps {
+		ids = append(ids, step[0].FanID)
+	}
+	ids = database.SortedSet(ids)
+	if m.usages, err = s.limits.Lock(tx, account.ID, ids); err != nil {
+		return err
+	}
+	if err := m.freshFans(tx, ids); err != nil {
+		return err
+	}
+	return m.campaignCaps(tx, ids)
+}
+
+// freshFans takes the fans that were read with the batch, and reads again those about whom something has changed since: whatever changes how a fan
+// may be reached raises the generation of the fan's limits, which are locked now.
+func (m *marker) freshFans(tx *gorm.DB, ids []int64) error {
+	m.fans = make(map[int64]*fans.Fan, len(ids))
+	var stale []int64
+	for _, id := range ids {
+		known, u := m.run.fans[id], m.usages[id]
+		if known.fan == nil || u == nil || u.Grants.Generation != known.generation {
+			stale = append(stale, id)
+			continue
+		}
+		m.fans[id] = known.fan
+	}
+	if len(stale) == 0 {
+		return nil
+	}
+	read, err := m.sender.fans.ByIDs(tx, m.run.account.ID, stale)
+	if err != nil {
+		return err
+	}
+	maps.Copy(m.fans, read)
+	return nil
+}
+
+// knownFan is a fan as of a generation of its limits.
+type knownFan struct {
+	fan        *fans.Fan
+	generation int
+}
+
+// readFans reads a batch's fans in two queries. The generations come first, so that a change in between shows.
+func (s *Sender) readFans(ctx context.Context, accountID int64, rows []deliveries.Delivery) (map[int64]knownFan, error) {
+	ids := make([]int64, len(rows))
+	for i := range rows {
+		ids[i] = rows[i].FanID
+	}
+	ids = database.SortedSet(ids)
+	generations, err := s.limits.Generations(s.db.Read(ctx), accountID, ids)
+	if err != nil {
+		return nil, err
+	}
+	read, err := s.fans.ByIDs(s.db.Read(ctx), accountID, ids)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[int64]knownFan, len(ids))
+	for id, f := range read {
+		if g, known := generations[id]; known {
+			out[id] = knownFan{fan: f, generation: g}
+		}
+	}
+	return out, nil
+}
+
+// decide asks the guard about one step and notes what follows.
+func (m *marker) decide(tx *gorm.DB, rows []*deliveries.Delivery) error {
+	first := rows[0]
+	account := m.run.account
+	fan, usage := m.fans[first.FanID], m.usages[first.FanID]
+	if usage == nil {
+		usage = &limits.Usage{FanID: first.FanID, AccountID: account.ID}
+		m.usages[first.FanID] = usage
+	}
+	req := guard.Request{
+		Class: first.Class, Campaign: scopeOf(account.ID, first.Source).CampaignID != 0, Channel: first.Channel, Options: first.Options, Messages: len(rows), NotAfter: first.NotAfter,
+		Spread: guard.Spread(first.Source.ID, first.FanID),
+	}
+	facts := m.factsOf(first, fan, usage)
+	if first.MessageNo > 1 {
+		failed, open, err := m.sender.ledger.Previous(tx, first)
+		if err != nil {
+			return err
+		}
+		if open {
+			// Its turn has not come: the passive reply before it is being handed over, or nobody fetches it. Left in its place it would be asked about again
+			// and again, and use up rate tokens that others need.
+			m.stop(rows, guard.Verdict{Kind: guard.Defer, Until: m.moment.Now + passiveWait.Milliseconds()}, nil)
+			return nil
+		}
+		facts.PreviousFailed = failed
+	}
+	v := guard.Decide(&m.moment, account.Policy, &req, &facts)
+	if v.Kind != guard.Allow {
+		m.stop(rows, v, guard.Values(&m.moment, account.Policy, &req, &facts, v))
+		return nil
+	}
+	m.allow(&req, rows, fan, v.Messages)
+	if v.Messages < len(rows) { // as many as fit: the rest of the step is capped or out of grants
+		rest := req
+		rest.Messages = len(rows) - v.Messages
+		facts = m.factsOf(first, fan, usage)
+		facts.MarketingAt = 0
+		rest.Options &^= guard.OptAsManyAsFit
+		over := guard.Decide(&m.moment, account.Policy, &rest, &facts)
+		if over.Kind == guard.Allow {
+			over = guard.Verdict{Kind: guard.Skip, Reason: guard.ReasonGrantExhausted}
+		}
+		m.stop(rows[v.Messages:], over, guard.Values(&m.moment, account.Policy, &rest, &facts, over))
+	}
+	return nil
+}
+
+func (m *marker) stop(rows []*deliveries.Delivery, v guard.Verdict, values []guard.Value) {
+	for _, d := range rows {
+		m.stopped = append(m.stopped, deliveries.Stopped{Delivery: d, Verdict: v, Values: values})
+	}
+}
+
+func (m *marker) allow(req *guard.Request, rows []*deliveries.Delivery, fan *fans.Fan, n int) {
+	take := limits.Take{Messages: n}
+	usage := m.usages[rows[0].FanID]
+	if req.Counts() {
+		take.CapDay = m.moment.Day
+	}
+	for _, d := range rows[:n] {
+		d.Reserved = deliveries.Reservation{Buckets: usage.Grants.TakenBy(m.moment.Now), Generation: usage.Grants.Generation, CapDay: take.CapDay}
+	}
+	m.taken.Take(usage, take)
+	if c := m.caps[rows[0].Source]; c != nil && take.CapDay != 0 {
+		c.take(usage.FanID, n)
+	}
+	m.calls += n
+	m.marked = append(m.marked, &step{run: m.run, fan: fan, messages: rows[:n]})
+}
+
+func (m *marker) factsOf(d *deliveries.Delivery, fan *fans.Fan, u *limits.Usage) guard.Facts {
+	scope := scopeOf(m.run.account.ID, d.Source)
+	facts := guard.Facts{
+		InstallationStopped: m.snapshot.Installation,
+		AccountStopped:      m.snapshot.Accounts[scope.AccountID],
+		CampaignStopped:     scope.CampaignID != 0 && !m.snapshot.Running[scope.CampaignID],
+		NoPermission:        !m.run.account.MaySendKefu(),
+		AgentUntil:          u.AgentUntil,
+		CapUsed:             u.UsedOn(m.moment.Day),
+		CampaignCap:         -1,
+		MarketingAt:         u.MarketingAt,
+		Grants:              u.Grants,
+		BudgetLeft:          m.budget(),
+	}
+	if fan == nil {
+		facts.Gone = true
+	} else {
+		facts.Gone, facts.Blacklisted, facts.OptedOut = !fan.Subscribed, fan.Blacklisted, fan.OptedOut || fan.Refused
+	}
+	if c := m.caps[d.Source]; c != nil {
+		facts.CampaignCap, facts.CampaignCapUsed = c.most, c.used[d.FanID]
+	}
+	return facts
+}
+
+// budget is how many more calls the day's quota allows: none from the moment on at which the platform said so, whatever the batch had reserved before.
+func (m *marker) budget() int {
+	if m.sender.holds.used(m.run.account.ID, m.sender.clock.Now()) {
+		return 0
+	}
+	return m.run.budget - m.calls
+}
+
+// campaignCap is a campaign's own daily cap and what the slice's fans have used of it.
+type campaignCap struct {
+	id   int64
+	most int
+	used map[int64]int
+	took map[int64]int
+}
+
+func (c *campaignCap) take(fan int64, n int) {
+	c.used[fan] += n
+	c.took[fan] += n
+}
+
+func (m *marker) campaignCaps(tx *gorm.DB, fanIDs []int64) error {
+	m.caps = map[deliveries.Source]*campaignCap{}
+	var ids []int64
+	for _, step := range m.steps {
+		if src := step[0].Source; src.Campaign() {
+			ids = append(ids, src.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	most, err := m.sender.caps.read(tx, m.run.account.ID, m.snapshot.Epoch, database.SortedSet(ids))
+	if err != nil {
+		return err
+	}
+	for id, limit := range most {
+		if limit < 0 {
+			continue
+		}
+		used, err := m.sender.limits.CampaignUsed(tx, id, m.moment.Day, fanIDs)
+		if err != nil {
+			return err
+		}
+		src := deliveries.Source{Kind: deliveries.SourceDrip, ID: id}
+		m.caps[src] = &campaignCap{id: id, most: limit, used: used, took: map[int64]int{}}
+	}
+	return nil
+}
+
+func (m *marker) reserveCampaigns(tx *gorm.DB) error {
+	for _, c := range m.caps {
+		for fan, n := range c.took {
+			if err := m.sender.limits.AddCampaign(tx, c.id, fan, m.moment.Day, n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func sortByMessage(step []*deliveries.Delivery) {
+	slices.SortFunc(step, func(a, b *deliveries.Delivery) int { return cmp.Compare(a.MessageNo, b.MessageNo) })
+}
