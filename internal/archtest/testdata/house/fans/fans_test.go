@@ -1,0 +1,7 @@
+package fans
+
+import (
+	_ "time"
+
+	_ "hongyan/wechat/simulator"
+)

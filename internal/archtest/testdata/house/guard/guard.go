@@ -1,0 +1,8 @@
+package guard
+
+import (
+	_ "gorm.io/gorm"
+
+	_ "hongyan/internal/clock"
+	_ "hongyan/wechat"
+)

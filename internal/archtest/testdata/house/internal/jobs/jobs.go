@@ -1,0 +1,6 @@
+package jobs
+
+import (
+	_ "hongyan/fans"
+	_ "hongyan/internal/clock"
+)

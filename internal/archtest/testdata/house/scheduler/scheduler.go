@@ -1,0 +1,8 @@
+package scheduler
+
+import (
+	_ "github.com/hibiken/asynq"
+
+	_ "hongyan/fans"
+	_ "hongyan/wechat/callback"
+)

@@ -1,0 +1,3 @@
+package wechat
+
+import _ "hongyan/wechat/callback"
