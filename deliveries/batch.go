@@ -1,10 +1,10 @@
 package deliveries
 
 import (
+	"cmp"
 	"database/sql"
-	"encoding/binary"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -40,12 +40,16 @@ type Batch struct {
 	LeaseUntil int64
 	CreatedAt  int64
 	Items      []Item
+	// Rows are the deliveries as the dispatcher read them, so that the worker need not: given to CreateBatch and by ClaimBatch only. Marking checks
+	// that they are still planned; what else they hold does not change while they are.
+	Rows []Delivery
 }
 
-// CreateBatch stores a waiting batch and sets its ID.
+// CreateBatch stores a waiting batch of b.Rows, and sets its ID and Items.
 func (s *Store) CreateBatch(tx *gorm.DB, b *Batch) error {
+	b.Items = itemsOf(b.Rows)
 	row := batchRow{
-		AccountID: b.AccountID, Lane: uint8(b.Lane), State: uint8(BatchWaiting), Size: len(b.Items), Items: packItems(b.Items), CreatedAt: b.CreatedAt,
+		AccountID: b.AccountID, Lane: uint8(b.Lane), State: uint8(BatchWaiting), Size: len(b.Items), Items: packItems(b.Items), Content: packContent(b.Rows), CreatedAt: b.CreatedAt,
 	}
 	if err := tx.Create(&row).Error; err != nil {
 		return fmt.Errorf("create batch: %w", err)
@@ -64,6 +68,7 @@ type batchRow struct {
 	LeaseUntil int64
 	Size       int
 	Items      []byte
+	Content    []byte
 	CreatedAt  int64 `gorm:"autoCreateTime:false"`
 }
 
@@ -128,7 +133,13 @@ func (s *Store) ClaimBatch(tx *gorm.DB, id int64, owner string, until time.Time)
 	if err != nil || len(found) == 0 {
 		return b, false, err
 	}
-	return found[0], true, nil
+	b = found[0]
+	var content []byte
+	if err := tx.Raw("SELECT content FROM batches WHERE id = ?", id).Row().Scan(&content); err != nil {
+		return b, false, fmt.Errorf("read a batch's content: %w", err)
+	}
+	b.Rows, err = unpackContent(content, &b)
+	return b, err == nil, err
 }
 
 // RenewBatch extends owner's lease. ok is false when the batch is not owner's any more.
@@ -161,47 +172,36 @@ func (s *Store) Unrecorded(tx *gorm.DB, b *Batch) (n int, err error) {
 	return n, nil
 }
 
-// LoadBatch reads the rows of a batch that are still planned, in the batch's order.
-func (s *Store) LoadBatch(tx *gorm.DB, b *Batch) ([]Delivery, error) {
-	ids := make([]int64, len(b.Items))
-	order := make(map[int64]int, len(b.Items))
-	for i, it := range b.Items {
-		ids[i], order[it.ID] = it.ID, i
+// StillPlanned reads which of rows are planned as before, in their order.
+func (s *Store) StillPlanned(tx *gorm.DB, accountID int64, rows []*Delivery) ([]Delivery, error) {
+	ids := make([]int64, len(rows))
+	order := make(map[int64]int, len(rows))
+	for i, d := range rows {
+		ids[i], order[d.ID] = d.ID, i
 	}
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	rows, err := loadPlanned(tx, b.AccountID, ids)
-	if err != nil {
-		return nil, err
-	}
-	sorted := make([]Delivery, 0, len(rows))
-	places := make([]*Delivery, len(ids))
-	for i := range rows {
-		places[order[rows[i].ID]] = &rows[i]
-	}
-	for _, d := range places {
-		if d != nil {
-			sorted = append(sorted, *d)
-		}
-	}
-	return sorted, nil
+	found, err := readToSend(tx, accountID, "id IN ? AND +account_id = ? AND state = ?", ids, accountID, StatePlanned)
+	slices.SortFunc(found, func(a, b Delivery) int { return cmp.Compare(order[a.ID], order[b.ID]) })
+	return found, err
 }
 
-// loadPlanned reads of rows what sending them takes, and no more: this is the widest read of the send path. The plus keeps SQLite from walking an
-// index of the whole account instead of looking the ids up.
-func loadPlanned(tx *gorm.DB, accountID int64, ids []int64) ([]Delivery, error) {
-	out := make([]Delivery, 0, len(ids))
+// sendColumns is what sending a row takes, and no more: this is the widest read of the send path.
+const sendColumns = "id, source_kind, source_id, fan_id, occurrence, step_no, message_no, resend, step_size, channel, class, options, message_id, not_after, attempt, " +
+	"COALESCE(lane_at, deadline_at)"
+
+// readToSend reads planned rows. Who asks for rows by id writes a plus before the account: it keeps SQLite from walking an index of the whole account
+// instead of looking the ids up.
+func readToSend(tx *gorm.DB, accountID int64, where string, args ...any) ([]Delivery, error) {
+	var out []Delivery
 	err := database.EachRow(tx, func(rows *sql.Rows) error {
 		out = append(out, Delivery{State: StatePlanned})
 		d := &out[len(out)-1]
 		d.AccountID = accountID
-		return rows.Scan(&d.ID, &d.Source.Kind, &d.Source.ID, &d.FanID, &d.Occurrence, &d.StepNo, &d.MessageNo, &d.Resend, &d.StepSize, &d.Channel, &d.Class,
-			&d.Options, &d.MessageID, &d.NotAfter, &d.Attempt)
-	}, "SELECT id, source_kind, source_id, fan_id, occurrence, step_no, message_no, resend, step_size, channel, class, options, message_id, not_after, attempt "+
-		"FROM deliveries WHERE id IN ? AND +account_id = ? AND state = ?", ids, accountID, StatePlanned)
+		return rows.Scan(database.Int(&d.ID), database.Int(&d.Source.Kind), database.Int(&d.Source.ID), database.Int(&d.FanID), database.Int(&d.Occurrence),
+			database.Int(&d.StepNo), database.Int(&d.MessageNo), database.Int(&d.Resend), database.Int(&d.StepSize), database.Int(&d.Channel), database.Int(&d.Class),
+			database.Int(&d.Options), database.Int(&d.MessageID), database.Int(&d.NotAfter), database.Int(&d.Attempt), database.Int(&d.Deadline))
+	}, "SELECT "+sendColumns+" FROM deliveries WHERE "+where, args...)
 	if err != nil {
-		return nil, fmt.Errorf("load a batch: %w", err)
+		return nil, fmt.Errorf("read deliveries to send: %w", err)
 	}
 	return out, nil
 }
@@ -263,37 +263,4 @@ func (s *Store) skipFollowers(tx *gorm.DB, now time.Time, lost []Delivery) ([]En
 		ended = append(ended, skipped...)
 	}
 	return ended, nil
-}
-
-// packItems writes items as varints: the difference to the id before, and the fan.
-func packItems(items []Item) []byte {
-	out := make([]byte, 0, 6*len(items))
-	var before int64
-	for _, it := range items {
-		out = binary.AppendVarint(out, it.ID-before)
-		out = binary.AppendVarint(out, it.FanID)
-		before = it.ID
-	}
-	return out
-}
-
-var errItems = errors.New("a batch's list of deliveries is damaged")
-
-func unpackItems(packed []byte) ([]Item, error) {
-	var out []Item
-	var before int64
-	for len(packed) > 0 {
-		step, n := binary.Varint(packed)
-		if n <= 0 {
-			return nil, errItems
-		}
-		fan, m := binary.Varint(packed[n:])
-		if m <= 0 {
-			return nil, errItems
-		}
-		before += step
-		out = append(out, Item{ID: before, FanID: fan})
-		packed = packed[n+m:]
-	}
-	return out, nil
 }

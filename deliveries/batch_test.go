@@ -21,7 +21,7 @@ func TestOneOfManyWorkersClaimsABatch(t *testing.T) {
 	eachLedger(t, func(t *testing.T, l *ledger) {
 		for round := range 5 {
 			rows := l.plan(l.message(int64(round+1)), l.message(int64(round+100)))
-			b := Batch{AccountID: account, Lane: limits.LaneBulk, CreatedAt: l.ms(0), Items: []Item{{rows[0].ID, rows[0].FanID}, {rows[1].ID, rows[1].FanID}}}
+			b := Batch{AccountID: account, Lane: limits.LaneBulk, CreatedAt: l.ms(0), Rows: rows}
 			l.do(func(tx *gorm.DB) error { return l.CreateBatch(tx, &b) })
 			var won atomic.Int32
 			var wg sync.WaitGroup
@@ -82,7 +82,7 @@ func TestAWaitingBatchIsRequeuedUntilSomebodyTakesIt(t *testing.T) {
 	t.Parallel()
 	eachLedger(t, func(t *testing.T, l *ledger) {
 		rows := l.plan(l.message(1))
-		b := Batch{AccountID: account, Lane: limits.LaneUrgent, CreatedAt: l.ms(0), Items: []Item{{rows[0].ID, 1}}}
+		b := Batch{AccountID: account, Lane: limits.LaneUrgent, CreatedAt: l.ms(0), Rows: rows}
 		l.do(func(tx *gorm.DB) error { return l.CreateBatch(tx, &b) })
 		waiting, err := l.WaitingBatches(l.db.Read(t.Context()), l.now())
 		require.NoError(t, err)
@@ -105,24 +105,37 @@ func TestAWaitingBatchIsRequeuedUntilSomebodyTakesIt(t *testing.T) {
 	})
 }
 
-func TestABatchLoadsItsPlannedRowsInItsOrder(t *testing.T) {
+func TestABatchCarriesItsRowsAndTellsWhichAreStillPlanned(t *testing.T) {
 	t.Parallel()
 	eachLedger(t, func(t *testing.T, l *ledger) {
 		rows := l.plan(l.message(1), l.message(2), l.message(3), l.message(4))
-		b := l.batch("a", rows[3], rows[1], rows[0])
+		picked := []Delivery{rows[3], rows[1], rows[0]}
+		b := l.batch("a", picked...)
+		require.Equal(t, sending(picked), sending(b.Rows), "in the batch's order, with all that sending takes")
 		l.mark(b.ID, &rows[1])
-		got, err := l.LoadBatch(l.db.Read(t.Context()), &b)
+		asked := []*Delivery{&b.Rows[0], &b.Rows[1], &b.Rows[2]}
+		got, err := l.StillPlanned(l.db.Read(t.Context()), account, asked)
 		require.NoError(t, err)
-		require.Len(t, got, 2)
-		require.Equal(t, []int64{rows[3].ID, rows[0].ID}, []int64{got[0].ID, got[1].ID})
-		foreign := b
-		foreign.AccountID = 2
-		got, err = l.LoadBatch(l.db.Read(t.Context()), &foreign)
+		require.Equal(t, sending([]Delivery{rows[3], rows[0]}), sending(got))
+		got, err = l.StillPlanned(l.db.Read(t.Context()), 2, asked)
 		require.NoError(t, err)
-		require.Empty(t, got, "another account's rows are not loaded")
+		require.Empty(t, got, "another account's rows are not read")
 		_, err = l.FindDelivery(t.Context(), 2, rows[0].ID)
 		require.True(t, fault.Is(err, fault.NotFound))
 	})
+}
+
+// sending keeps of rows what a batch carries.
+func sending(rows []Delivery) []Delivery {
+	out := make([]Delivery, len(rows))
+	for i := range rows {
+		d := &rows[i]
+		out[i] = Delivery{
+			ID: d.ID, Key: d.Key, StepSize: d.StepSize, Channel: d.Channel, Class: d.Class, Options: d.Options,
+			MessageID: d.MessageID, NotAfter: d.NotAfter, Attempt: d.Attempt, State: StatePlanned,
+		}
+	}
+	return out
 }
 
 func TestWhatADeadWorkerMarkedIsUnknownAndTheRestStaysPlanned(t *testing.T) {
@@ -198,6 +211,46 @@ func TestPackedItemsComeBackTheSame(t *testing.T) {
 	})
 }
 
+func TestPackedContentComesBackTheSame(t *testing.T) {
+	t.Parallel()
+	small := rapid.Int64Range(0, 3)
+	rapid.Check(t, func(t *rapid.T) {
+		rows := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Delivery {
+			c := content{rapid.Int64().Draw(t, "not after")}
+			for i := 1; i < len(c); i++ {
+				c[i] = small.Draw(t, "field")
+			}
+			c[2], c[3], c[11] = rapid.Int64().Draw(t, "source"), rapid.Int64().Draw(t, "occurrence"), rapid.Int64().Draw(t, "message")
+			return c.delivery(&Batch{AccountID: 7}, Item{rapid.Int64().Draw(t, "id"), rapid.Int64().Draw(t, "fan")})
+		}), 0, 50).Draw(t, "rows")
+		got, err := unpackContent(packContent(rows), &Batch{AccountID: 7, Items: itemsOf(rows)})
+		require.NoError(t, err)
+		require.Equal(t, rows, got)
+	})
+}
+
+func TestARowOfABroadcastTakesOneByteInABatch(t *testing.T) {
+	t.Parallel()
+	rows := make([]Delivery, 500)
+	for i := range rows {
+		rows[i] = Delivery{ID: int64(i), NotAfter: 1 << 40, MessageID: 9, StepSize: 1, Key: Key{Source: Source{SourceBroadcast, 3}, FanID: int64(i), StepNo: 1, MessageNo: 1}}
+	}
+	require.Less(t, len(packContent(rows)), 520)
+}
+
+func FuzzUnpackContent(f *testing.F) {
+	f.Add([]byte{}, uint8(0))
+	f.Add(packContent([]Delivery{{NotAfter: 5, Attempt: 3}, {NotAfter: -5, MessageID: 1 << 62}}), uint8(2))
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}, uint8(1))
+	f.Fuzz(func(t *testing.T, packed []byte, n uint8) {
+		if rows, err := unpackContent(packed, &Batch{Items: make([]Item, n)}); err != nil {
+			require.ErrorIs(t, err, errPacked)
+		} else {
+			require.Len(t, rows, int(n))
+		}
+	})
+}
+
 func FuzzUnpackItems(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(packItems([]Item{{1, 2}, {3, 4}, {-5, 1 << 62}}))
@@ -206,7 +259,7 @@ func FuzzUnpackItems(f *testing.F) {
 	f.Fuzz(func(t *testing.T, packed []byte) {
 		items, err := unpackItems(packed)
 		if err != nil {
-			require.ErrorIs(t, err, errItems)
+			require.ErrorIs(t, err, errPacked)
 			return
 		}
 		again, err := unpackItems(packItems(items))

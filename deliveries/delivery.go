@@ -147,6 +147,11 @@ type Delivery struct {
 	ErrCode   int // the platform's code, 0 if none
 }
 
+// SameStep reports whether two deliveries are messages of one step for one fan: what must travel together.
+func (d *Delivery) SameStep(o *Delivery) bool {
+	return d.Source == o.Source && d.FanID == o.FanID && d.Occurrence == o.Occurrence && d.StepNo == o.StepNo
+}
+
 // Ended is a delivery that has just come to its end: what its source needs to go on.
 type Ended struct {
 	Key

@@ -131,10 +131,7 @@ func (l *ledger) lane(id int64) limits.Lane {
 // batch stores a batch of rows and gives it to owner for 30 seconds.
 func (l *ledger) batch(owner string, rows ...Delivery) Batch {
 	l.t.Helper()
-	b := Batch{AccountID: account, Lane: limits.LaneBulk, CreatedAt: l.ms(0)}
-	for i := range rows {
-		b.Items = append(b.Items, Item{ID: rows[i].ID, FanID: rows[i].FanID})
-	}
+	b := Batch{AccountID: account, Lane: limits.LaneBulk, CreatedAt: l.ms(0), Rows: rows}
 	l.do(func(tx *gorm.DB) error { return l.CreateBatch(tx, &b) })
 	l.do(func(tx *gorm.DB) error {
 		claimed, ok, err := l.ClaimBatch(tx, b.ID, owner, l.now().Add(30*time.Second))

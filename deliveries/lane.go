@@ -1,7 +1,6 @@
 package deliveries
 
 import (
-	"database/sql"
 	"fmt"
 	"slices"
 	"time"
@@ -12,34 +11,6 @@ import (
 	"hongyan/internal/database"
 	"hongyan/limits"
 )
-
-// Candidate is a due row that may be put into a batch.
-type Candidate struct {
-	ID         int64
-	FanID      int64
-	Source     Source
-	Occurrence int64
-	StepNo     int
-	MessageNo  int
-	StepSize   int
-	Deadline   int64 // its order in the lane
-}
-
-const candidateColumns = "id, fan_id, source_kind, source_id, occurrence, step_no, message_no, step_size, lane_at"
-
-func candidates(tx *gorm.DB, query string, args ...any) ([]Candidate, error) {
-	var out []Candidate
-	err := database.EachRow(tx, func(rows *sql.Rows) error {
-		var c Candidate
-		err := rows.Scan(&c.ID, &c.FanID, &c.Source.Kind, &c.Source.ID, &c.Occurrence, &c.StepNo, &c.MessageNo, &c.StepSize, &c.Deadline)
-		out = append(out, c)
-		return err
-	}, query, args...)
-	if err != nil {
-		return nil, fmt.Errorf("read due deliveries: %w", err)
-	}
-	return out, nil
-}
 
 // promoteSlice bounds how many rows one statement moves between lanes.
 const promoteSlice = 1000
@@ -137,25 +108,25 @@ type Page struct {
 	Limit  int
 }
 
-// Pick reads the next rows of a lane in order of deadline. A step's messages are always complete: what the limit
+// Pick reads the next rows of a lane in order of deadline; the deadline is their place in the lane. Of a row, what sending it takes is read, and no more. A step's messages are always complete: what the limit
 // cut off is left out or, when nothing else was found, read in spite of it.
-func (s *Store) Pick(tx *gorm.DB, accountID int64, p Page) ([]Candidate, error) {
+func (s *Store) Pick(tx *gorm.DB, accountID int64, p Page) ([]Delivery, error) {
 	key := int64(0)
 	if p.Lane == limits.LaneBulk {
 		key = p.Source.key()
 	}
-	const from = "SELECT " + candidateColumns + " FROM deliveries WHERE account_id = ? AND lane = ? AND lane_source = ? AND lane_at "
-	found := []Candidate(nil)
+	const where = "account_id = ? AND lane = ? AND lane_source = ? AND lane_at "
+	found := []Delivery(nil)
 	var err error
 	if p.After.Deadline != 0 {
 		// Rows with the cursor's own deadline first, by id: one range of the index, which "greater than either" would not be.
-		found, err = candidates(tx, from+"= ? AND id > ? ORDER BY id LIMIT ?", accountID, p.Lane, key, p.After.Deadline, p.After.ID, p.Limit)
+		found, err = readToSend(tx, accountID, where+"= ? AND id > ? ORDER BY id"+s.db.Dialect().Limit(), accountID, p.Lane, key, p.After.Deadline, p.After.ID, p.Limit)
 		if err != nil {
 			return nil, err
 		}
 	}
 	if rest := p.Limit - len(found); rest > 0 {
-		more, err := candidates(tx, from+"> ? ORDER BY lane_at, id LIMIT ?", accountID, p.Lane, key, p.After.Deadline, rest)
+		more, err := readToSend(tx, accountID, where+"> ? ORDER BY lane_at, id"+s.db.Dialect().Limit(), accountID, p.Lane, key, p.After.Deadline, rest)
 		if err != nil {
 			return nil, err
 		}
@@ -164,11 +135,11 @@ func (s *Store) Pick(tx *gorm.DB, accountID int64, p Page) ([]Candidate, error) 
 	if len(found) < p.Limit {
 		return found, nil
 	}
-	if first := &found[0]; p.Limit < first.StepSize && first.SameStep(found[p.Limit-1]) {
+	if first := &found[0]; p.Limit < first.StepSize && first.SameStep(&found[p.Limit-1]) {
 		// The page is smaller than its only step: read on to the step's end, and leave out what follows it.
 		p.Limit = first.StepSize
 		found, err = s.Pick(tx, accountID, p)
-		if end := slices.IndexFunc(found, func(c Candidate) bool { return !c.SameStep(found[0]) }); end > 0 {
+		if end := slices.IndexFunc(found, func(c Delivery) bool { return !c.SameStep(&found[0]) }); end > 0 {
 			found = found[:end]
 		}
 		return found, err
@@ -176,23 +147,13 @@ func (s *Store) Pick(tx *gorm.DB, accountID int64, p Page) ([]Candidate, error) 
 	return wholeSteps(found), nil
 }
 
-// stepKey names one step of one run for one fan: what must travel together.
-type stepKey struct {
-	source     Source
-	fan        int64
-	occurrence int64
-	step       int
-}
-
-func (c *Candidate) step() stepKey { return stepKey{c.Source, c.FanID, c.Occurrence, c.StepNo} }
-
 // wholeSteps drops the last step of a full page if the page's limit may have cut it.
-func wholeSteps(found []Candidate) []Candidate {
-	last := found[len(found)-1]
+func wholeSteps(found []Delivery) []Delivery {
+	last := &found[len(found)-1]
 	if last.StepSize <= 1 {
 		return found
 	}
-	cut := slices.IndexFunc(found, func(c Candidate) bool { return c.step() == last.step() })
+	cut := slices.IndexFunc(found, func(c Delivery) bool { return c.SameStep(last) })
 	if cut == 0 || len(found)-cut >= last.StepSize {
 		return found
 	}
@@ -288,6 +249,3 @@ func EffectiveDeadline(g *guard.Grants, policy *guard.Policy, r *guard.Request, 
 	}
 	return r.NotAfter
 }
-
-// SameStep reports whether two candidates are messages of one step for one fan.
-func (c *Candidate) SameStep(o Candidate) bool { return c.step() == o.step() }

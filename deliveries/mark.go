@@ -4,8 +4,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -45,35 +45,24 @@ func (s *Store) Mark(tx *gorm.DB, by Marking, rows []*Delivery) error {
 		groups[m] = append(groups[m], d)
 	}
 	for m, group := range groups {
-		ids := make([]int64, len(group))
-		for i, d := range group {
-			ids[i] = d.ID
-		}
-		args := []any{StateSending, by.Now.UnixMilli(), by.BatchID, m.buckets, m.capDay}
-		generation, args := generationOf(group, args)
-		res := tx.Exec("UPDATE deliveries SET state = ?, marked_at = ?, attempt = attempt + 1, batch_id = ?, lane = NULL, lane_source = NULL, lane_at = NULL, "+
-			"reserved = ?, cap_day = ?, reserved_generation = "+generation+" WHERE id IN ? AND state = ? AND "+stops.Unchanged,
-			append(args, database.SortedSet(ids), StatePlanned, by.Epoch)...)
-		if res.Error != nil {
-			return fmt.Errorf("mark deliveries: %w", res.Error)
-		}
-		if res.RowsAffected != int64(len(ids)) {
-			return ErrMoved
+		if err := s.take(tx, by, m, group); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// generationOf is the SQL for each row's own generation: one value when they are all the same, as they mostly are in a broadcast.
-func generationOf(rows []*Delivery, args []any) (string, []any) {
-	first := rows[0].Reserved.Generation
-	if !slices.ContainsFunc(rows, func(d *Delivery) bool { return d.Reserved.Generation != first }) {
-		return "?", append(args, first)
+func (s *Store) take(tx *gorm.DB, by Marking, m taking, group []*Delivery) error {
+	generations := make(map[int64]int64, len(group))
+	for _, d := range group {
+		generations[d.ID] = int64(d.Reserved.Generation)
 	}
-	for _, d := range rows {
-		args = append(args, d.ID, d.Reserved.Generation)
-	}
-	return "CASE id" + strings.Repeat(" WHEN ? THEN ?", len(rows)) + " END", args
+	ids := slices.Sorted(maps.Keys(generations))
+	generation, args := database.PerRow("id", ids, func(id int64) int64 { return generations[id] })
+	among, of := database.Among("id", ids)
+	return s.update(tx, ids, "UPDATE deliveries SET state = ?, marked_at = ?, attempt = attempt + 1, batch_id = ?, lane = NULL, lane_source = NULL, lane_at = NULL, "+
+		"reserved = ?, cap_day = ?, reserved_generation = "+generation+" WHERE "+among+" AND state = ? AND "+stops.Unchanged,
+		slices.Concat([]any{StateSending, by.Now.UnixMilli(), by.BatchID, m.buckets, m.capDay}, args, of, []any{StatePlanned, by.Epoch})...)
 }
 
 // Stopped is a planned row that the guard did not allow.

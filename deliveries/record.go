@@ -2,6 +2,7 @@ package deliveries
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -73,8 +74,9 @@ func (s *Store) recordGroup(tx *gorm.DB, now int64, r result, ids []int64) error
 	if CanMove(StateUnknown, r.state) {
 		from = append(from, StateUnknown)
 	}
-	return s.update(tx, ids, "UPDATE deliveries SET state = ?, reason = ?, errcode = ?, ended_at = ? WHERE id IN ? AND state IN ? AND batch_id = ?",
-		r.state, r.reason, r.errcode, now, ids, from, r.batchID)
+	among, of := database.Among("id", ids)
+	return s.update(tx, ids, "UPDATE deliveries SET state = ?, reason = ?, errcode = ?, ended_at = ? WHERE "+among+" AND state IN ? AND batch_id = ?",
+		slices.Concat([]any{r.state, r.reason, r.errcode, now}, of, []any{from, r.batchID})...)
 }
 
 func (o *Outcome) decision(at int64) decision {

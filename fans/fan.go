@@ -81,6 +81,51 @@ func (s *Store) ByIDs(tx *gorm.DB, accountID int64, ids []int64) (map[int64]*Fan
 	return out, nil
 }
 
+// Known is a fan and its limits, as one statement saw them.
+type Known struct {
+	Fan   *Fan
+	Usage limits.Usage
+}
+
+// reachColumns is what sending to a fan takes, and no more: the read of the send path.
+const reachColumns = "f.id, f.account_id, f.openid, f.nickname, f.remark, f.scene, f.subscribed, f.blacklisted, f.opted_out, f.refused, f.subscribed_at, "
+
+// WithLimits reads how fans of an account may be reached. A fan without limits has those of one who never did anything; unknown ids are missing
+// from the result. Of a fan, only what its variables and the guard need is read.
+func (s *Store) WithLimits(tx *gorm.DB, accountID int64, ids []int64) (map[int64]Known, error) {
+	out := make(map[int64]Known, len(ids))
+	for chunk := range slices.Chunk(ids, database.ChunkSize) {
+		among, args := database.Among("f.id", chunk)
+		err := database.EachRow(tx, func(rows *sql.Rows) error {
+			k := Known{Fan: &Fan{}}
+			f := k.Fan
+			err := rows.Scan(append([]any{
+				database.Int(&f.ID), database.Int(&f.AccountID), &f.OpenID, &f.Nickname, &f.Remark, &f.Scene, &f.Subscribed, &f.Blacklisted, &f.OptedOut, &f.Refused,
+				database.Int(&f.SubscribedAt),
+			}, k.Usage.Fields()...)...)
+			out[f.ID] = k
+			return err
+		}, "SELECT "+reachColumns+limits.Columns("l.")+" FROM fans f JOIN fan_limits l ON l.fan_id = f.id WHERE "+among+" AND +f.account_id = ?", append(args, accountID)...)
+		if err != nil {
+			return nil, fmt.Errorf("read fans with their limits: %w", err)
+		}
+	}
+	return out, s.withoutLimits(tx, accountID, ids, out)
+}
+
+// withoutLimits adds the fans who have no limits yet.
+func (s *Store) withoutLimits(tx *gorm.DB, accountID int64, ids []int64, out map[int64]Known) error {
+	missing := slices.DeleteFunc(slices.Clone(ids), func(id int64) bool { return out[id].Fan != nil })
+	if len(missing) == 0 {
+		return nil
+	}
+	found, err := s.ByIDs(tx, accountID, missing)
+	for id, f := range found {
+		out[id] = Known{Fan: f, Usage: limits.Usage{FanID: id, AccountID: accountID}}
+	}
+	return err
+}
+
 func (s *Store) byOpenIDs(tx *gorm.DB, accountID int64, openids []string) (map[string]*Fan, error) {
 	out := make(map[string]*Fan, len(openids))
 	for chunk := range slices.Chunk(openids, database.ChunkSize) {

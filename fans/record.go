@@ -174,8 +174,7 @@ func (rec *Recorded) apply(r Recorder, uncounted int) {
 		return // what came before the fan left opens nothing any more
 	}
 	if a.Session == SessionNone && !f.Subscribed {
-		f.Subscribed = true   // whoever writes or taps is a fan, even if we missed the follow
-		u.Grants.Generation++ // workers that have read the fan before read it again
+		f.Subscribed = true // whoever writes or taps is a fan, even if we missed the follow
 	}
 	rec.session(u)
 	for _, t := range a.Triggers {

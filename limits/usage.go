@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"gorm.io/gorm"
 
 	"hongyan/guard"
 	"hongyan/internal/database"
-	"hongyan/wechat"
 )
 
 // Usage is what one fan has used: the row of fan_limits.
@@ -24,6 +22,8 @@ type Usage struct {
 	CapDay      int   // the day that CapUsed counts
 	CapUsed     int   // marketing messages reserved on CapDay
 	MarketingAt int64 // when the last marketing message was reserved
+	// Version is raised by every change of the row, so that what was decided by an unlocked read is stored only if the row is still as it was read.
+	Version int64
 }
 
 // UsedOn is how many marketing messages were reserved on a day.
@@ -40,20 +40,28 @@ type Store struct{ db *database.DB }
 // New returns the limits kept in db.
 func New(db *database.DB) *Store { return &Store{db: db} }
 
-const usageColumns = "fan_id, account_id, generation, " +
+const usageColumns = "fan_id, account_id, version, generation, " +
 	"message_left, message_until, message_generation, menu_left, menu_until, menu_generation, " +
 	"follow_left, follow_until, follow_generation, scan_left, scan_until, scan_generation, " +
 	"payment_left, payment_until, payment_generation, agent_until, cap_day, cap_used, marketing_at"
 
-// fields lists where the columns of usageColumns go.
-func (u *Usage) fields() []any {
-	out := make([]any, 0, 22)
-	out = append(out, &u.FanID, &u.AccountID, &u.Grants.Generation)
+// usageWidth is how many columns that are.
+const usageWidth = 23
+
+// Columns lists the columns of fan_limits that Fields takes, each behind prefix: for a read that joins the fans with their limits.
+func Columns(prefix string) string {
+	return prefix + strings.ReplaceAll(usageColumns, ", ", ", "+prefix)
+}
+
+// Fields lists where the columns of Columns go.
+func (u *Usage) Fields() []any {
+	out := make([]any, 0, usageWidth)
+	out = append(out, database.Int(&u.FanID), database.Int(&u.AccountID), database.Int(&u.Version), database.Int(&u.Grants.Generation))
 	for t := range u.Grants.Buckets {
 		b := &u.Grants.Buckets[t]
-		out = append(out, &b.Left, &b.Until, &b.Generation)
+		out = append(out, database.Int(&b.Left), database.Int(&b.Until), database.Int(&b.Generation))
 	}
-	return append(out, &u.AgentUntil, &u.CapDay, &u.CapUsed, &u.MarketingAt)
+	return append(out, database.Int(&u.AgentUntil), database.Int(&u.CapDay), database.Int(&u.CapUsed), database.Int(&u.MarketingAt))
 }
 
 // Ensure makes a row for each fan that has none.
@@ -89,16 +97,16 @@ func (s *Store) Read(tx *gorm.DB, accountID int64, fanIDs []int64) (map[int64]*U
 
 func (s *Store) read(tx *gorm.DB, accountID int64, fanIDs []int64, suffix string) (map[int64]*Usage, error) {
 	out := make(map[int64]*Usage, len(fanIDs))
-	query := "SELECT " + usageColumns + " FROM fan_limits WHERE fan_id IN ? AND account_id = ? ORDER BY fan_id" + suffix
 	for ids := range slices.Chunk(fanIDs, database.ChunkSize) {
+		among, args := database.Among("fan_id", ids)
 		err := database.EachRow(tx, func(rows *sql.Rows) error {
 			u := &Usage{}
-			if err := rows.Scan(u.fields()...); err != nil {
+			if err := rows.Scan(u.Fields()...); err != nil {
 				return err
 			}
 			out[u.FanID] = u
 			return nil
-		}, query, ids, accountID)
+		}, "SELECT "+usageColumns+" FROM fan_limits WHERE "+among+" AND account_id = ? ORDER BY fan_id"+suffix, append(args, accountID)...)
 		if err != nil {
 			return nil, fmt.Errorf("read fan limits: %w", err)
 		}
@@ -106,37 +114,37 @@ func (s *Store) read(tx *gorm.DB, accountID int64, fanIDs []int64, suffix string
 	return out, nil
 }
 
-// Generations reads which generation fans' limits are in. Fans without limits are missing from the result.
-func (s *Store) Generations(tx *gorm.DB, accountID int64, fanIDs []int64) (map[int64]int, error) {
-	out := make(map[int64]int, len(fanIDs))
-	for ids := range slices.Chunk(fanIDs, database.ChunkSize) {
+// LockVersions locks the limits of fans until the transaction ends and reads their versions. Fans without a row are missing from the result.
+func (s *Store) LockVersions(tx *gorm.DB, accountID int64, fanIDs []int64) (map[int64]int64, error) {
+	out := make(map[int64]int64, len(fanIDs))
+	for ids := range slices.Chunk(database.SortedSet(fanIDs), database.ChunkSize) {
+		among, args := database.Among("fan_id", ids)
 		err := database.EachRow(tx, func(rows *sql.Rows) error {
-			var fan int64
-			var generation int
-			err := rows.Scan(&fan, &generation)
-			out[fan] = generation
+			var fan, version int64
+			err := rows.Scan(&fan, &version)
+			out[fan] = version
 			return err
-		}, "SELECT fan_id, generation FROM fan_limits WHERE fan_id IN ? AND account_id = ?", ids, accountID)
+		}, "SELECT fan_id, version FROM fan_limits WHERE "+among+" AND account_id = ? ORDER BY fan_id"+s.db.Dialect().ForUpdate(), append(args, accountID)...)
 		if err != nil {
-			return nil, fmt.Errorf("read generations: %w", err)
+			return nil, fmt.Errorf("lock fan limits: %w", err)
 		}
 	}
 	return out, nil
 }
 
-// Touch raises the generation of fans' limits: something about how they may be reached has changed, and workers that know them read them again.
+// Touch raises the version of fans' limits: something about how they may be reached has changed, and workers that know them read them again.
 func (s *Store) Touch(tx *gorm.DB, accountID int64, fanIDs []int64) error {
 	if len(fanIDs) == 0 {
 		return nil
 	}
-	err := tx.Exec("UPDATE fan_limits SET generation = generation + 1 WHERE fan_id IN ? AND account_id = ?", database.SortedSet(fanIDs), accountID).Error
+	err := tx.Exec("UPDATE fan_limits SET version = version + 1 WHERE fan_id IN ? AND account_id = ?", database.SortedSet(fanIDs), accountID).Error
 	if err != nil {
 		return fmt.Errorf("touch fan limits: %w", err)
 	}
 	return nil
 }
 
-// Save stores limits as they are. The caller has locked the rows.
+// Save stores limits, each under its next version. The caller has locked the rows.
 func (s *Store) Save(tx *gorm.DB, usages []*Usage) error {
 	if len(usages) == 0 {
 		return nil
@@ -144,12 +152,13 @@ func (s *Store) Save(tx *gorm.DB, usages []*Usage) error {
 	for chunk := range slices.Chunk(usages, database.ChunkSize) {
 		var b strings.Builder
 		b.WriteString("INSERT INTO fan_limits (" + usageColumns + ") VALUES ")
-		args := make([]any, 0, 22*len(chunk))
+		args := make([]any, 0, usageWidth*len(chunk))
 		for i, u := range chunk {
 			if i > 0 {
 				b.WriteByte(',')
 			}
-			b.WriteString("(?" + strings.Repeat(",?", 21) + ")")
+			b.WriteString("(?" + strings.Repeat(",?", usageWidth-1) + ")")
+			u.Version++
 			args = append(args, u.values()...)
 		}
 		b.WriteString(s.db.Dialect().Upsert([]string{"fan_id"}, updatable...))
@@ -163,207 +172,12 @@ func (s *Store) Save(tx *gorm.DB, usages []*Usage) error {
 var updatable = strings.Split(strings.TrimPrefix(usageColumns, "fan_id, account_id, "), ", ")
 
 func (u *Usage) values() []any {
-	out := make([]any, 0, 22)
-	out = append(out, u.FanID, u.AccountID, u.Grants.Generation)
+	out := make([]any, 0, usageWidth)
+	out = append(out, u.FanID, u.AccountID, u.Version, u.Grants.Generation)
 	for _, b := range u.Grants.Buckets {
 		out = append(out, b.Left, b.Until, b.Generation)
 	}
 	return append(out, u.AgentUntil, u.CapDay, u.CapUsed, u.MarketingAt)
-}
-
-// delta is what a reservation changes in a fan's row. Fans with the same delta are updated by one statement.
-type delta struct {
-	left     [wechat.TriggerCount]int
-	capDay   int
-	messages int // that count in capDay
-}
-
-// Reservations gathers what the fans of one transaction take, fan by fan, before Reserve stores it.
-type Reservations struct {
-	now    int64
-	deltas map[int64]delta
-}
-
-// NewReservations begins reserving at the moment of the decisions.
-func NewReservations(now time.Time) *Reservations {
-	return &Reservations{now: now.UnixMilli(), deltas: map[int64]delta{}}
-}
-
-// Take is what one step takes for a fan.
-type Take struct {
-	Messages int
-	CapDay   int  // the day whose cap it counts in; 0 for messages that are free of it
-	Free     bool // needs no grant: a passive reply
-}
-
-// Take takes from a locked usage, so that the next decision about the same fan sees it.
-func (r *Reservations) Take(u *Usage, t Take) {
-	d := r.deltas[u.FanID]
-	if !t.Free {
-		before := u.Grants
-		u.Grants.Take(r.now, t.Messages)
-		for i := range before.Buckets {
-			d.left[i] += before.Buckets[i].Left - u.Grants.Buckets[i].Left
-		}
-	}
-	if t.CapDay != 0 {
-		u.CapUsed, u.CapDay, u.MarketingAt = u.UsedOn(t.CapDay)+t.Messages, t.CapDay, r.now
-		d.capDay = t.CapDay
-		d.messages += t.Messages
-	}
-	r.deltas[u.FanID] = d
-}
-
-// Reserve stores reservations: one statement per kind of change, not per fan.
-func (s *Store) Reserve(tx *gorm.DB, r *Reservations) error {
-	groups := map[delta][]int64{}
-	for fan, d := range r.deltas {
-		groups[d] = append(groups[d], fan)
-	}
-	for d, ids := range groups {
-		if err := d.apply(tx, database.SortedSet(ids), r.now); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (d delta) apply(tx *gorm.DB, fanIDs []int64, at int64) error {
-	var sets []string
-	var args []any
-	for t, n := range d.left {
-		if n > 0 {
-			name := wechat.Trigger(t).String() + "_left"
-			sets, args = append(sets, name+" = "+name+" - ?"), append(args, n)
-		}
-	}
-	if d.capDay != 0 {
-		sets = append(sets, "cap_used = CASE WHEN cap_day = ? THEN cap_used + ? ELSE ? END", "cap_day = ?", "marketing_at = ?")
-		args = append(args, d.capDay, d.messages, d.messages, d.capDay, at)
-	}
-	if len(sets) == 0 {
-		return nil
-	}
-	args = append(args, fanIDs)
-	if err := tx.Exec("UPDATE fan_limits SET "+strings.Join(sets, ", ")+" WHERE fan_id IN ?", args...).Error; err != nil {
-		return fmt.Errorf("reserve: %w", err)
-	}
-	return nil
-}
-
-// Release is a reservation to give back, because the platform said that it did not send.
-type Release struct {
-	FanID      int64
-	Buckets    uint8
-	Generation int
-	CapDay     int
-}
-
-// Correction is what the platform's answer to a send teaches about a fan's grants.
-type Correction struct {
-	Kind       CorrectionKind
-	Generation int // of the send's reservation
-}
-
-// CorrectionKind says what was wrong.
-type CorrectionKind uint8
-
-// The corrections. Both are also divergences: we thought that a send was allowed.
-const (
-	CorrectNone    CorrectionKind = iota
-	CorrectExhaust                // 45047: the count is used up
-	CorrectClose                  // 45015: no window is open
-)
-
-// Settle gives reservations back and applies corrections, all under the fans' locks. It reports how many corrections
-// contradicted what we believed.
-func (s *Store) Settle(tx *gorm.DB, now time.Time, accountID int64, releases []Release, corrections map[int64]Correction) (diverged int, err error) {
-	ids := make([]int64, 0, len(releases)+len(corrections))
-	for _, r := range releases {
-		ids = append(ids, r.FanID)
-	}
-	for id := range corrections {
-		ids = append(ids, id)
-	}
-	if len(ids) == 0 {
-		return 0, nil
-	}
-	locked, err := s.Lock(tx, accountID, database.SortedSet(ids))
-	if err != nil {
-		return 0, err
-	}
-	for _, r := range releases {
-		if u := locked[r.FanID]; u != nil {
-			u.release(r)
-		}
-	}
-	for id, c := range corrections {
-		if u := locked[id]; u != nil && u.correct(c, now.UnixMilli()) {
-			diverged++
-		}
-	}
-	changed := make([]*Usage, 0, len(locked))
-	for _, u := range locked {
-		changed = append(changed, u)
-	}
-	return diverged, s.Save(tx, changed)
-}
-
-func (u *Usage) release(r Release) {
-	u.Grants.Release(r.Buckets, r.Generation)
-	if r.CapDay != 0 && r.CapDay == u.CapDay && u.CapUsed > 0 {
-		u.CapUsed--
-	}
-}
-
-func (u *Usage) correct(c Correction, now int64) bool {
-	believed := u.Grants.Available(now, 0) > 0 || u.Grants.AnyOpen(now)
-	switch c.Kind {
-	case CorrectExhaust:
-		u.Grants.Exhaust(c.Generation)
-	case CorrectClose:
-		u.Grants.Close(c.Generation)
-	case CorrectNone:
-		return false
-	}
-	return believed
-}
-
-// CampaignUsed reads how much of a campaign's own daily cap each fan has used on a day. The fans' rows of fan_limits must be locked.
-func (s *Store) CampaignUsed(tx *gorm.DB, campaignID int64, day int, fanIDs []int64) (map[int64]int, error) {
-	out := make(map[int64]int, len(fanIDs))
-	var rows []struct {
-		FanID int64
-		Used  int
-	}
-	err := tx.Raw("SELECT fan_id, used FROM campaign_caps WHERE campaign_id = ? AND fan_id IN ? AND day = ?", campaignID, fanIDs, day).Scan(&rows).Error
-	if err != nil {
-		return nil, fmt.Errorf("read campaign caps: %w", err)
-	}
-	for _, r := range rows {
-		out[r.FanID] = r.Used
-	}
-	return out, nil
-}
-
-// AddCampaign counts n messages (negative to give back) of a campaign for a fan on a day.
-func (s *Store) AddCampaign(tx *gorm.DB, campaignID, fanID int64, day, n int) error {
-	if n < 0 {
-		err := tx.Exec("UPDATE campaign_caps SET used = used + ? WHERE campaign_id = ? AND fan_id = ? AND day = ? AND used >= ?", n, campaignID, fanID, day, -n).Error
-		if err != nil {
-			return fmt.Errorf("give back campaign cap: %w", err)
-		}
-		return nil
-	}
-	res := tx.Exec("UPDATE campaign_caps SET used = CASE WHEN day = ? THEN used + ? ELSE ? END, day = ? WHERE campaign_id = ? AND fan_id = ?",
-		day, n, n, day, campaignID, fanID)
-	if res.Error == nil && res.RowsAffected == 0 {
-		res = tx.Exec("INSERT INTO campaign_caps (campaign_id, fan_id, day, used) VALUES (?,?,?,?)", campaignID, fanID, day, n)
-	}
-	if res.Error != nil {
-		return fmt.Errorf("count campaign cap: %w", res.Error)
-	}
-	return nil
 }
 
 // Available reads, without a lock, how a fan stands: for previews and planning only.

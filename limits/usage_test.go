@@ -375,3 +375,61 @@ func TestAReleaseGivesBackOnlyToWhatItWasTakenFrom(t *testing.T) {
 		}
 	})
 }
+
+func TestAReservationOnAnOvertakenReadingIsRefused(t *testing.T) {
+	t.Parallel()
+	testdb.Each(t, func(t *testing.T, db *database.DB) {
+		now := time.Unix(1_700_000_000, 0)
+		s := New(db)
+		fans := []int64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14}
+		transact(t, db, func(tx *gorm.DB) error { return s.Ensure(tx, account, fans) })
+		for _, c := range []struct {
+			name   string
+			change func(tx *gorm.DB) error
+		}{
+			{"touched", func(tx *gorm.DB) error { return s.Touch(tx, account, []int64{12}) }},
+			{"saved", func(tx *gorm.DB) error {
+				locked, err := s.Lock(tx, account, []int64{3})
+				if err != nil {
+					return err
+				}
+				return s.Save(tx, []*Usage{locked[3]})
+			}},
+			{"reserved", func(tx *gorm.DB) error { return takeOne(tx, s, now, []int64{14}) }},
+		} {
+			var stale *Reservations
+			read, err := s.Read(db.Read(t.Context()), account, fans)
+			require.NoError(t, err)
+			stale = NewReservations(now)
+			for _, u := range read {
+				stale.Take(u, Take{Messages: 1, CapDay: 20_000})
+			}
+			transact(t, db, c.change)
+			before, err := s.Read(db.Read(t.Context()), account, fans)
+			require.NoError(t, err)
+			err = db.Tx(t.Context(), func(tx *gorm.DB) error { return s.Reserve(tx, stale) })
+			require.ErrorIs(t, err, ErrStale, c.name)
+			after, err := s.Read(db.Read(t.Context()), account, fans)
+			require.NoError(t, err)
+			require.Equal(t, before, after, "%s: nothing of it is stored", c.name)
+		}
+		transact(t, db, func(tx *gorm.DB) error { return takeOne(tx, s, now, fans) })
+		after, err := s.Read(db.Read(t.Context()), account, fans)
+		require.NoError(t, err)
+		require.Equal(t, 2, after[14].CapUsed)
+		require.EqualValues(t, 2, after[14].Version, "each change raises the version by one")
+	})
+}
+
+// takeOne reserves one message for each fan, on the newest reading.
+func takeOne(tx *gorm.DB, s *Store, now time.Time, fans []int64) error {
+	read, err := s.Read(tx, account, fans)
+	if err != nil {
+		return err
+	}
+	taken := NewReservations(now)
+	for _, u := range read {
+		taken.Take(u, Take{Messages: 1, CapDay: 20_000})
+	}
+	return s.Reserve(tx, taken)
+}

@@ -24,8 +24,12 @@ const (
 	waitingBatches = 2
 	// promoteRounds bounds how many slices fall due in one turn, so that a backlog does not keep ready messages waiting.
 	promoteRounds = 20
-	// restartEvery is how often the bulk lane is read from its start again, for rows that came in front of the cursor.
-	restartEvery = time.Second
+	// restartEvery is how often the bulk lane is read from its start again, for rows that came in front of the cursor. What is urgent does not wait for
+	// that: it goes to the other lane.
+	restartEvery = 5 * time.Second
+	// lookEvery is how long the list of sources with due rows is trusted while they have some. The start of an index from which rows are being
+	// taken is dear to read: what was taken stands there until the server has cleaned up.
+	lookEvery = 250 * time.Millisecond
 )
 
 // Dispatcher puts due deliveries into batches, for each account whose lease this process holds.
@@ -53,6 +57,10 @@ type turns struct {
 	credit    map[deliveries.Source]int
 	cursors   map[deliveries.Source]deliveries.Cursor
 	restarted time.Time
+	sources   []deliveries.Source // with due rows, when looked for last
+	looked    time.Time
+	epoch     int64 // of the stops, then
+	busy      bool  // the last round found something
 }
 
 // Dispatched counts what one round did.
@@ -75,6 +83,9 @@ func (d *Dispatcher) RunOnce(ctx context.Context, account *accounts.Account) (Di
 		return Dispatched{}, err
 	}
 	out := Dispatched{Promoted: promoted}
+	if promoted > 0 || t.epoch != snapshot.Epoch {
+		t.sources, t.epoch = nil, snapshot.Epoch // rows fell due, or something was paused or resumed
+	}
 	if snapshot.Stopped(stops.Scope{AccountID: account.ID}) {
 		out.Idle = true
 		return out, nil
@@ -170,42 +181,50 @@ type round struct {
 	now      time.Time
 }
 
-// free reports whether a candidate may go into a batch: it is in none, and neither is its fan.
-func (r *round) free(c deliveries.Candidate) bool { return !r.items[c.ID] && !r.fans[c.FanID] }
+// free reports whether a row may go into a batch: it is in none, and neither is its fan.
+func (r *round) free(d *deliveries.Delivery) bool { return !r.items[d.ID] && !r.fans[d.FanID] }
 
 func (d *Dispatcher) batches(ctx context.Context, account *accounts.Account, t *turns, snapshot *stops.Snapshot, out *Dispatched) ([]Ticket, error) {
-	ready, err := d.ledger.Ready(d.db.Read(ctx), account.ID)
-	if err != nil || !ready {
-		return nil, err
+	if !t.busy {
+		ready, err := d.ledger.Ready(d.db.Read(ctx), account.ID)
+		if err != nil || !ready {
+			return nil, err
+		}
 	}
 	r, err := d.round(ctx, account, t, snapshot)
 	if err != nil {
 		return nil, err
 	}
-	var tickets []Ticket
-	for r.waiting[limits.LaneUrgent] < waitingBatches {
-		ticket, n, err := d.urgent(ctx, r)
-		if err != nil {
-			return nil, err
-		}
-		if n == 0 {
-			break
-		}
-		out.Urgent += n
-		tickets = append(tickets, ticket)
+	urgent, n, moreUrgent, err := d.fill(ctx, r, limits.LaneUrgent, d.urgent)
+	if err != nil {
+		return nil, err
 	}
-	for r.waiting[limits.LaneBulk] < waitingBatches {
-		ticket, n, err := d.bulk(ctx, r)
-		if err != nil {
-			return nil, err
-		}
-		if n == 0 {
-			break
-		}
-		out.Bulk += n
-		tickets = append(tickets, ticket)
+	out.Urgent = n
+	bulk, n, moreBulk, err := d.fill(ctx, r, limits.LaneBulk, d.bulk)
+	if err != nil {
+		return nil, err
 	}
-	return tickets, nil
+	out.Bulk = n
+	t.busy = moreUrgent || moreBulk
+	return append(urgent, bulk...), nil
+}
+
+// fill makes batches of a lane until enough of them wait. more is false when a batch that was not full took what there was.
+func (d *Dispatcher) fill(ctx context.Context, r *round, lane limits.Lane, next func(context.Context, *round) (Ticket, int, error)) (tickets []Ticket, total int, more bool, err error) {
+	for r.waiting[lane] < waitingBatches {
+		ticket, n, err := next(ctx, r)
+		if err != nil {
+			return nil, 0, false, err
+		}
+		if n > 0 {
+			tickets = append(tickets, ticket)
+			total += n
+		}
+		if n < r.size {
+			return tickets, total, false, nil
+		}
+	}
+	return tickets, total, true, nil
 }
 
 // round reads which batches are alive.
@@ -256,12 +275,12 @@ func (d *Dispatcher) urgent(ctx context.Context, r *round) (Ticket, int, error) 
 			return Ticket{}, 0, err
 		}
 		var parked []int64
-		var chosen []deliveries.Candidate
-		for _, c := range found {
-			if r.stopped(c.Source) {
-				parked = append(parked, c.ID)
-			} else if r.free(c) {
-				chosen = append(chosen, c)
+		var chosen []deliveries.Delivery
+		for i := range found {
+			if row := &found[i]; r.stopped(row.Source) {
+				parked = append(parked, row.ID)
+			} else if r.free(row) {
+				chosen = append(chosen, *row)
 			}
 		}
 		if len(parked) > 0 {
@@ -275,14 +294,11 @@ func (d *Dispatcher) urgent(ctx context.Context, r *round) (Ticket, int, error) 
 }
 
 // create stores a batch of whole steps.
-func (d *Dispatcher) create(ctx context.Context, r *round, lane limits.Lane, chosen []deliveries.Candidate) (Ticket, int, error) {
+func (d *Dispatcher) create(ctx context.Context, r *round, lane limits.Lane, chosen []deliveries.Delivery) (Ticket, int, error) {
 	if len(chosen) == 0 {
 		return Ticket{}, 0, nil
 	}
-	b := &deliveries.Batch{AccountID: r.account.ID, Lane: lane, CreatedAt: r.now.UnixMilli()}
-	for _, c := range chosen {
-		b.Items = append(b.Items, deliveries.Item{ID: c.ID, FanID: c.FanID})
-	}
+	b := &deliveries.Batch{AccountID: r.account.ID, Lane: lane, CreatedAt: r.now.UnixMilli(), Rows: chosen}
 	err := d.db.Tx(ctx, func(tx *gorm.DB) error { return d.ledger.CreateBatch(tx, b) })
 	if err != nil {
 		return Ticket{}, 0, err
@@ -292,18 +308,18 @@ func (d *Dispatcher) create(ctx context.Context, r *round, lane limits.Lane, cho
 	return Ticket{BatchID: b.ID, Attempt: b.Attempt, Lane: lane}, len(b.Items), nil
 }
 
-// cutSteps keeps at most n candidates, and whole steps only, unless the first alone is larger.
-func cutSteps(chosen []deliveries.Candidate, n int) []deliveries.Candidate {
+// cutSteps keeps at most n rows, and whole steps only, unless the first alone is larger.
+func cutSteps(chosen []deliveries.Delivery, n int) []deliveries.Delivery {
 	if len(chosen) <= n {
 		return chosen
 	}
 	end := n
-	for end > 0 && end < len(chosen) && chosen[end].SameStep(chosen[end-1]) {
+	for end > 0 && end < len(chosen) && chosen[end].SameStep(&chosen[end-1]) {
 		end--
 	}
 	if end == 0 {
 		end = n
-		for end < len(chosen) && chosen[end].SameStep(chosen[end-1]) {
+		for end < len(chosen) && chosen[end].SameStep(&chosen[end-1]) {
 			end++
 		}
 	}

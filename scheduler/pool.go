@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hongyan/accounts"
@@ -11,8 +12,12 @@ import (
 	"hongyan/limits"
 )
 
-// sliceMost is the most deliveries that one transaction marks. Together with the calls in flight it bounds how many a crash can leave unknown.
-const sliceMost = 100
+const (
+	// sliceMost is how many deliveries may be marked beyond those in flight. Together with these it bounds how many a crash can leave unknown.
+	sliceMost = 100
+	// sliceSize is how many one transaction marks: half of sliceMost, so that a slice is marked while another is being recorded.
+	sliceSize = sliceMost / 2
+)
 
 // renewEvery is how often a pool asks for its share of the account's in-flight slots again.
 const renewEvery = time.Second
@@ -26,13 +31,12 @@ type pool struct {
 	holder   string
 	call     func(context.Context, *step)
 
-	steps chan *step
-	// room holds one token for each delivery that may be marked and is not.
+	steps    chan *step   // buffered, so that who marked a slice goes on to the next
+	busy     atomic.Int32 // callers in a call
 	mu       sync.Mutex
 	limit    int // the account's in-flight limit
 	size     int // slots held
 	callers  int // goroutines
-	busy     int // of them in a call
 	marked   int // deliveries marked and not recorded
 	most     int // the most ever marked, for the benchmarks
 	users    int // batches that use the pool
@@ -52,7 +56,7 @@ type poolKey struct {
 func (p *pool) open(account *accounts.Account) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
-	p.steps = make(chan *step)
+	p.steps = make(chan *step, sliceMost)
 	p.limit = account.InFlight
 	p.changed, p.shrunk = make(chan struct{}), make(chan struct{})
 	p.renew(ctx)
@@ -97,11 +101,8 @@ func (p *pool) slots(want, inUse int) limits.Slots {
 // renew asks for the pool's share of the slots and starts callers for them. With Redis away, the urgent lane goes on with a local share; the
 // bulk lane keeps what it has, and gets no rate tokens to mark anything new with.
 func (p *pool) renew(ctx context.Context) {
-	p.mu.Lock()
-	busy := p.busy
-	p.mu.Unlock()
 	asking, cancel := context.WithTimeout(ctx, queueTimeout)
-	granted, err := p.throttle.Acquire(asking, p.slots(limits.LaneSlots(p.limit, p.key.lane), busy))
+	granted, err := p.throttle.Acquire(asking, p.slots(limits.LaneSlots(p.limit, p.key.lane), int(p.busy.Load())))
 	cancel()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -136,13 +137,9 @@ func (p *pool) run(ctx context.Context) {
 			if !open {
 				return
 			}
-			p.mu.Lock()
-			p.busy++
-			p.mu.Unlock()
+			p.busy.Add(1)
 			p.call(ctx, st)
-			p.mu.Lock()
-			p.busy--
-			p.mu.Unlock()
+			p.busy.Add(-1)
 		case <-shrunk:
 		}
 	}
@@ -202,5 +199,5 @@ func (p *pool) signal() {
 func (p *pool) slice() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return min(sliceMost, max(p.size, 25))
+	return min(sliceSize, max(p.size, 25))
 }

@@ -81,14 +81,14 @@ func (s *share) renewed(t *testing.T, p *pool, clk *clock.Manual, want int) {
 	}, 5*time.Second, time.Millisecond)
 }
 
-// underWay offers many steps and returns how many are called at once.
+// underWay offers many steps and returns how many more are called at once.
 func (c *calls) underWay(p *pool) int {
-	n := 0
-	for {
+	for range 20 {
+		p.steps <- &step{}
+	}
+	for n := 0; ; n++ {
 		select {
-		case p.steps <- &step{}:
-			<-c.began
-			n++
+		case <-c.began:
 		case <-time.After(50 * time.Millisecond):
 			return n
 		}

@@ -20,6 +20,10 @@ import (
 const (
 	// recordMost is how many steps' outcomes one transaction records.
 	recordMost = 200
+	// recordEnough steps are recorded without waiting for more, and fewer when the first has waited for recordLinger: a transaction costs as much as
+	// ten rows.
+	recordEnough = 50
+	recordLinger = 2 * time.Millisecond
 	// recordFor is how long recording is tried while the database is away. A row that could not be recorded by then stays unknown.
 	recordFor = 5 * time.Minute
 	// recordPause is the pause between two tries.
@@ -53,20 +57,38 @@ func (r *recorder) close() {
 
 func (r *recorder) run() {
 	for first := range r.in {
-		set := []*result{first}
-		for len(set) < recordMost {
-			select {
-			case more, open := <-r.in:
-				if open {
-					set = append(set, more)
-					continue
-				}
-			default:
-			}
-			break
-		}
-		r.record(set)
+		r.record(r.gather(first))
 	}
+}
+
+// gather waits a little for others to be recorded with the first.
+func (r *recorder) gather(first *result) []*result {
+	set := append(make([]*result, 0, recordEnough), first)
+	timer := r.sender.clock.NewTimer(recordLinger)
+	defer timer.Stop()
+	for len(set) < recordEnough {
+		select {
+		case more, open := <-r.in:
+			if !open {
+				return set
+			}
+			set = append(set, more)
+		case <-timer.C:
+			return set
+		}
+	}
+	for len(set) < recordMost {
+		select {
+		case more, open := <-r.in:
+			if !open {
+				return set
+			}
+			set = append(set, more)
+		default:
+			return set
+		}
+	}
+	return set
 }
 
 // record stores a set, lets the pool go on, and then does what the answers ask for.
@@ -100,7 +122,7 @@ func (r *recorder) record(set []*result) {
 // record stores outcomes in one transaction: reservations are settled, rows end, enrolments advance.
 func (s *Sender) record(ctx context.Context, set []*result) error {
 	account := set[0].step.run.account
-	all, gone, refused := gather(set)
+	all, gone, refused := outcomesOf(set)
 	store := func(verify bool) error {
 		return s.db.Tx(ctx, func(tx *gorm.DB) error {
 			now := s.clock.Now()
@@ -136,8 +158,8 @@ func (s *Sender) record(ctx context.Context, set []*result) error {
 	return err
 }
 
-// gather lists a set's outcomes, and the fans of whom the platform said something.
-func gather(set []*result) (all []deliveries.Outcome, gone, refused []int64) {
+// outcomesOf lists a set's outcomes, and the fans of whom the platform said something.
+func outcomesOf(set []*result) (all []deliveries.Outcome, gone, refused []int64) {
 	for _, res := range set {
 		all = append(all, res.outcomes...)
 		if res.gone {

@@ -66,8 +66,8 @@ type batchRun struct {
 	batch   deliveries.Batch
 	account *accounts.Account
 	pool    *pool
-	fans    map[int64]knownFan
-	budget  int // calls reserved of the daily quota and not used
+	known   map[int64]fans.Known // as they were when the batch began, or after its last slice
+	budget  int                  // calls reserved of the daily quota and not used
 	booked  time.Time
 	mu      sync.Mutex
 	valid   time.Time // the lease holds until then
@@ -175,14 +175,9 @@ func (s *Sender) renewals(ctx context.Context, run *batchRun) {
 
 // work marks and sends the batch slice by slice.
 func (s *Sender) work(ctx context.Context, run *batchRun) error {
-	rows, err := s.ledger.LoadBatch(s.db.Read(ctx), &run.batch)
-	if err != nil {
-		return err
-	}
-	if len(rows) == 0 {
-		return nil
-	}
-	if run.fans, err = s.readFans(ctx, run.account.ID, rows); err != nil {
+	rows := run.batch.Rows
+	var err error
+	if run.known, err = s.readFans(ctx, run.account.ID, rows); err != nil {
 		return err
 	}
 	run.booked = s.clock.Now()

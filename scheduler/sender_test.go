@@ -17,6 +17,8 @@ import (
 
 	"hongyan/campaigns"
 	"hongyan/deliveries"
+	"hongyan/fans"
+	"hongyan/guard"
 	"hongyan/internal/clock"
 	"hongyan/internal/database"
 	"hongyan/internal/testdb"
@@ -229,4 +231,49 @@ func TestRowsThatWereCancelledSinceTheirBatchWasReadAreLeftOut(t *testing.T) {
 	require.Positive(t, end[deliveries.StateSent])
 	require.Positive(t, end[deliveries.StateCancelled])
 	w.balanced()
+}
+
+func TestALimitThatChangedAfterTheBatchWasReadIsDecidedAnew(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		change func(u *limits.Usage, f *fans.Fan) (gone []int64)
+		sent   int
+		reason guard.Reason
+	}{
+		{"a grant is used up", func(u *limits.Usage, _ *fans.Fan) []int64 { u.Grants.Exhaust(u.Grants.Generation); return nil }, 59, guard.ReasonGrantExhausted},
+		{"an agent has taken over", func(u *limits.Usage, _ *fans.Fan) []int64 { u.AgentUntil = 1 << 50; return nil }, 59, guard.ReasonAgentSession},
+		{"the fan has left", func(_ *limits.Usage, f *fans.Fan) []int64 { return []int64{f.ID} }, 59, guard.ReasonFanGone},
+		{"only the version differs", func(*limits.Usage, *fans.Fan) []int64 { return nil }, 60, guard.ReasonNone},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			testdb.Each(t, func(t *testing.T, db *database.DB) {
+				var w *world
+				var last *fans.Fan
+				w = newWorld(t, db, setup{inFlight: 25, front: during(1, func() {
+					// The first slice is on the wire; the last fan of the batch is in another.
+					w.tx(func(tx *gorm.DB) error {
+						locked, err := w.s.Limits.Lock(tx, w.account.ID, []int64{last.ID})
+						if err != nil {
+							return err
+						}
+						gone := c.change(locked[last.ID], last)
+						if err := w.s.Fans.Learn(tx, w.clk.Now().UnixMilli(), w.account.ID, gone, nil); err != nil {
+							return err
+						}
+						return w.s.Limits.Save(tx, []*limits.Usage{locked[last.ID]})
+					})
+				})})
+				d := w.drip(onWord("never"), nil, step("0s", "hello"))
+				crowd := w.fans(60)
+				last = crowd[59]
+				w.plan(d, crowd, nil)
+				w.turn()
+				require.Equal(t, c.sent, w.sim.Counts().Send().Accepted)
+				require.Equal(t, c.reason, w.rows(last.OpenID)[0].Reason)
+				w.balanced()
+			})
+		})
+	}
 }

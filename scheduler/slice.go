@@ -26,14 +26,19 @@ const passiveWait = 500 * time.Millisecond
 
 // mark decides about a slice of steps and, in one transaction, reserves, defers, skips and marks. It returns the steps to send.
 func (s *Sender) mark(ctx context.Context, run *batchRun, slice [][]*deliveries.Delivery) ([]*step, error) {
+	stale := false
 	for try := 1; ; try++ {
-		m := &marker{sender: s, run: run, steps: slice}
+		m := &marker{sender: s, run: run, steps: slice, stale: stale}
 		err := s.db.Tx(ctx, m.do)
 		switch {
 		case err == nil:
+			m.remember()
 			run.budget -= m.calls
 			s.metrics.verdicts(m.stopped, m.calls)
 			return m.marked, nil
+		case errors.Is(err, limits.ErrStale) && try < markTries:
+			stale = true
+			continue
 		case !errors.Is(err, deliveries.ErrMoved) || try == markTries:
 			return nil, err
 		}
@@ -49,26 +54,26 @@ func (s *Sender) mark(ctx context.Context, run *batchRun, slice [][]*deliveries.
 
 // reread keeps what is still planned of a slice.
 func (s *Sender) reread(ctx context.Context, run *batchRun, slice [][]*deliveries.Delivery) ([][]*deliveries.Delivery, error) {
-	b := deliveries.Batch{AccountID: run.account.ID}
-	for _, step := range slice {
-		for _, d := range step {
-			b.Items = append(b.Items, deliveries.Item{ID: d.ID, FanID: d.FanID})
-		}
-	}
-	rows, err := s.ledger.LoadBatch(s.db.Read(ctx), &b)
+	rows, err := s.ledger.StillPlanned(s.db.Read(ctx), run.account.ID, slices.Concat(slice...))
 	return groupSteps(rows), err
 }
 
 // marker is one attempt at marking a slice. Its results are set anew each time the transaction is repeated.
+//
+// The fans' limits are those that were read with the batch, without locks. Reserving checks that they are still so; only when the guard stops a
+// step, for which nothing is reserved, or a campaign counts its own cap, are they locked and compared first.
 type marker struct {
 	sender *Sender
 	run    *batchRun
 	steps  [][]*deliveries.Delivery
+	stale  bool // what was read with the batch has turned out to be old
 
 	moment   guard.Moment
 	snapshot stops.Snapshot
-	usages   map[int64]*limits.Usage
-	fans     map[int64]*fans.Fan
+	fanIDs   []int64
+	known    map[int64]fans.Known
+	locked   bool
+	usages   map[int64]*limits.Usage // as the decisions change them
 	caps     map[deliveries.Source]*campaignCap
 	taken    *limits.Reservations
 
@@ -80,16 +85,30 @@ type marker struct {
 func (m *marker) do(tx *gorm.DB) error {
 	s, account := m.sender, m.run.account
 	now := s.clock.Now()
-	m.marked, m.stopped, m.calls = nil, nil, 0
-	m.moment, m.snapshot, m.taken = account.Policy.At(now), s.watch.Snapshot(), limits.NewReservations(now)
+	m.moment, m.snapshot = account.Policy.At(now), s.watch.Snapshot()
 	if err := m.facts(tx); err != nil {
 		return err
 	}
-	for _, step := range m.steps {
-		if err := m.decide(tx, step); err != nil {
+	if err := m.decideAll(tx, now); err != nil {
+		return err
+	}
+	if len(m.stopped) > 0 && !m.locked {
+		changed, err := m.lock(tx)
+		if err != nil {
 			return err
 		}
+		if changed {
+			if err := m.decideAll(tx, now); err != nil {
+				return err
+			}
+		}
 	}
+	return m.store(tx, now)
+}
+
+// store writes what was decided.
+func (m *marker) store(tx *gorm.DB, now time.Time) error {
+	s := m.sender
 	if err := s.limits.Reserve(tx, m.taken); err != nil {
 		return err
 	}
@@ -107,89 +126,99 @@ func (m *marker) do(tx *gorm.DB) error {
 	if err != nil {
 		return err
 	}
-	return s.campaigns.Advance(tx, now, account, ended)
+	return s.campaigns.Advance(tx, now, m.run.account, ended)
 }
 
-// facts reads what the decisions need, the fans' limits first and locked.
-func (m *marker) facts(tx *gorm.DB) (err error) {
-	s, account := m.sender, m.run.account
-	ids := make([]int64, 0, len(m.steps))
+// facts gathers what the decisions need.
+func (m *marker) facts(tx *gorm.DB) error {
+	m.locked = false
+	m.fanIDs = m.fanIDs[:0]
+	m.known = make(map[int64]fans.Known, len(m.steps))
 	for _, step := range m.steps {
-		ids = append(ids, step[0].FanID)
+		id := step[0].FanID
+		if k, found := m.run.known[id]; found {
+			m.known[id] = k
+		}
+		m.fanIDs = append(m.fanIDs, id)
 	}
-	ids = database.SortedSet(ids)
-	if m.usages, err = s.limits.Lock(tx, account.ID, ids); err != nil {
-		return err
+	m.fanIDs = database.SortedSet(m.fanIDs)
+	if m.stale {
+		if _, err := m.lock(tx); err != nil {
+			return err
+		}
 	}
-	if err := m.freshFans(tx, ids); err != nil {
-		return err
-	}
-	return m.campaignCaps(tx, ids)
+	return m.campaignCaps(tx)
 }
 
-// freshFans takes the fans that were read with the batch, and reads again those about whom something has changed since: whatever changes how a fan
-// may be reached raises the generation of the fan's limits, which are locked now.
-func (m *marker) freshFans(tx *gorm.DB, ids []int64) error {
-	m.fans = make(map[int64]*fans.Fan, len(ids))
+// lock locks the fans' limits and reads again the fans about whom something has changed: whatever changes how a fan may be reached raises the
+// version of its limits.
+func (m *marker) lock(tx *gorm.DB) (changed bool, err error) {
+	account := m.run.account.ID
+	versions, err := m.sender.limits.LockVersions(tx, account, m.fanIDs)
+	if err != nil {
+		return false, err
+	}
+	m.locked = true
 	var stale []int64
-	for _, id := range ids {
-		known, u := m.run.fans[id], m.usages[id]
-		if known.fan == nil || u == nil || u.Grants.Generation != known.generation {
+	for _, id := range m.fanIDs {
+		if k, found := m.known[id]; !found || k.Usage.Version != versions[id] {
 			stale = append(stale, id)
-			continue
 		}
-		m.fans[id] = known.fan
 	}
 	if len(stale) == 0 {
-		return nil
+		return false, nil
 	}
-	read, err := m.sender.fans.ByIDs(tx, m.run.account.ID, stale)
-	if err != nil {
-		return err
-	}
-	maps.Copy(m.fans, read)
-	return nil
+	read, err := m.sender.fans.WithLimits(tx, account, stale)
+	maps.Copy(m.known, read)
+	return true, err
 }
 
-// knownFan is a fan as of a generation of its limits.
-type knownFan struct {
-	fan        *fans.Fan
-	generation int
+// remember keeps what the fans have left for the batch's next slice.
+func (m *marker) remember() {
+	for _, st := range m.marked {
+		id := st.messages[0].FanID
+		m.run.known[id] = fans.Known{Fan: st.fan, Usage: *m.usages[id]}
+	}
 }
 
-// readFans reads a batch's fans in two queries. The generations come first, so that a change in between shows.
-func (s *Sender) readFans(ctx context.Context, accountID int64, rows []deliveries.Delivery) (map[int64]knownFan, error) {
+// readFans reads a batch's fans and their limits, without locks.
+func (s *Sender) readFans(ctx context.Context, accountID int64, rows []deliveries.Delivery) (map[int64]fans.Known, error) {
 	ids := make([]int64, len(rows))
 	for i := range rows {
 		ids[i] = rows[i].FanID
 	}
-	ids = database.SortedSet(ids)
-	generations, err := s.limits.Generations(s.db.Read(ctx), accountID, ids)
-	if err != nil {
-		return nil, err
+	return s.fans.WithLimits(s.db.Read(ctx), accountID, database.SortedSet(ids))
+}
+
+// decideAll decides about all steps, in their order.
+func (m *marker) decideAll(tx *gorm.DB, now time.Time) error {
+	m.marked, m.stopped, m.calls = nil, nil, 0
+	m.taken = limits.NewReservations(now)
+	for _, c := range m.caps {
+		c.restart()
 	}
-	read, err := s.fans.ByIDs(s.db.Read(ctx), accountID, ids)
-	if err != nil {
-		return nil, err
+	copies := make([]limits.Usage, len(m.fanIDs))
+	m.usages = make(map[int64]*limits.Usage, len(m.fanIDs))
+	for i, id := range m.fanIDs {
+		copies[i] = limits.Usage{FanID: id, AccountID: m.run.account.ID}
+		if k, found := m.known[id]; found {
+			copies[i] = k.Usage
+		}
+		m.usages[id] = &copies[i]
 	}
-	out := make(map[int64]knownFan, len(ids))
-	for id, f := range read {
-		if g, known := generations[id]; known {
-			out[id] = knownFan{fan: f, generation: g}
+	for _, step := range m.steps {
+		if err := m.decide(tx, step); err != nil {
+			return err
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // decide asks the guard about one step and notes what follows.
 func (m *marker) decide(tx *gorm.DB, rows []*deliveries.Delivery) error {
 	first := rows[0]
 	account := m.run.account
-	fan, usage := m.fans[first.FanID], m.usages[first.FanID]
-	if usage == nil {
-		usage = &limits.Usage{FanID: first.FanID, AccountID: account.ID}
-		m.usages[first.FanID] = usage
-	}
+	fan, usage := m.known[first.FanID].Fan, m.usages[first.FanID]
 	req := guard.Request{
 		Class: first.Class, Campaign: scopeOf(account.ID, first.Source).CampaignID != 0, Channel: first.Channel, Options: first.Options, Messages: len(rows), NotAfter: first.NotAfter,
 		Spread: guard.Spread(first.Source.ID, first.FanID),
@@ -298,7 +327,16 @@ func (c *campaignCap) take(fan int64, n int) {
 	c.took[fan] += n
 }
 
-func (m *marker) campaignCaps(tx *gorm.DB, fanIDs []int64) error {
+// restart forgets what was taken, before the decisions are made anew.
+func (c *campaignCap) restart() {
+	for fan, n := range c.took {
+		c.used[fan] -= n
+	}
+	clear(c.took)
+}
+
+// campaignCaps reads what the fans have used of the campaigns' own caps. The fans' limits are locked for that.
+func (m *marker) campaignCaps(tx *gorm.DB) error {
 	m.caps = map[deliveries.Source]*campaignCap{}
 	var ids []int64
 	for _, step := range m.steps {
@@ -317,7 +355,12 @@ func (m *marker) campaignCaps(tx *gorm.DB, fanIDs []int64) error {
 		if limit < 0 {
 			continue
 		}
-		used, err := m.sender.limits.CampaignUsed(tx, id, m.moment.Day, fanIDs)
+		if !m.locked {
+			if _, err := m.lock(tx); err != nil {
+				return err
+			}
+		}
+		used, err := m.sender.limits.CampaignUsed(tx, id, m.moment.Day, m.fanIDs)
 		if err != nil {
 			return err
 		}

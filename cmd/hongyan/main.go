@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"syscall"
 	_ "time/tzdata" // accounts name their zones, and small images have no zone files
@@ -44,7 +45,14 @@ func commands() []command {
 	}
 }
 
+// garbagePercent is how much garbage may gather, in percent of what is alive, before it is collected. The program keeps some 10 MB alive and makes much that
+// is short-lived: at Go's 100 % it would collect after each 10 MB, and spend an eighth of its time on that. GOGC in the environment wins.
+const garbagePercent = 300
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbagePercent)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, env{args: os.Args[1:], environ: os.Environ(), out: os.Stdout, err: os.Stderr})
 	stop()

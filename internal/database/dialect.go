@@ -36,6 +36,15 @@ func (d Dialect) ForUpdate() string {
 	return " FOR UPDATE"
 }
 
+// Limit returns the end of a SELECT with a limit that changes from call to call: " LIMIT ?". SQLite looks at such a value when it plans, and would plan
+// anew each time; in a sum it does not.
+func (d Dialect) Limit() string {
+	if d == SQLite {
+		return " LIMIT 0 + ?"
+	}
+	return " LIMIT ?"
+}
+
 // Upsert returns the end of an INSERT that updates the row with the same key instead.
 // keys are the columns of the unique key; each set is a column that takes the new row's
 // value ("name"), or an assignment in which {column} stands for the new row's value

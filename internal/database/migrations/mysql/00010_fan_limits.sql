@@ -3,6 +3,7 @@
 CREATE TABLE IF NOT EXISTS fan_limits (
     fan_id BIGINT NOT NULL,
     account_id INT NOT NULL,
+    version BIGINT NOT NULL DEFAULT 0,
     generation INT NOT NULL DEFAULT 0,
     message_left SMALLINT NOT NULL DEFAULT 0,
     message_until BIGINT NOT NULL DEFAULT 0,

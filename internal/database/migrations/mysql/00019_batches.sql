@@ -10,6 +10,7 @@ CREATE TABLE IF NOT EXISTS batches (
     lease_until BIGINT NOT NULL DEFAULT 0,
     size INT NOT NULL,
     items MEDIUMBLOB NOT NULL,
+    content MEDIUMBLOB NOT NULL,
     created_at BIGINT NOT NULL,
     PRIMARY KEY (id),
     KEY batches_account (account_id, state)

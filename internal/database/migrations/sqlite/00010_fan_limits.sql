@@ -3,6 +3,7 @@
 CREATE TABLE IF NOT EXISTS fan_limits (
     fan_id INTEGER NOT NULL,
     account_id INTEGER NOT NULL,
+    version INTEGER NOT NULL DEFAULT 0,
     generation INTEGER NOT NULL DEFAULT 0,
     message_left INTEGER NOT NULL DEFAULT 0,
     message_until INTEGER NOT NULL DEFAULT 0,

@@ -10,6 +10,7 @@ CREATE TABLE IF NOT EXISTS batches (
     lease_until INTEGER NOT NULL DEFAULT 0,
     size INTEGER NOT NULL,
     items BLOB NOT NULL,
+    content BLOB NOT NULL,
     created_at INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS batches_account ON batches (account_id, state);
