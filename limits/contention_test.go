@@ -1,6 +1,8 @@
 package limits
 
 import (
+	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -81,13 +83,31 @@ func (r *round) decide(u *Usage, req *guard.Request) guard.Verdict {
 	return guard.Decide(&m, r.policy, req, &guard.Facts{CapUsed: u.UsedOn(m.Day), CampaignCap: -1, Grants: u.Grants, BudgetLeft: 1000})
 }
 
-// try is what a worker does: lock, decide, take, reserve, in one transaction.
-func (r *round) try(tx *gorm.DB, s *Store, c *contender) error {
-	locked, err := s.Lock(tx, account, []int64{r.fan})
+// try is what a worker does: decide by what it has read before, without a lock, and if that is overtaken, or allows nothing, once more under the lock.
+func (r *round) try(ctx context.Context, db *database.DB, s *Store, c *contender) error {
+	read, err := s.Read(db.Read(ctx), account, []int64{r.fan})
 	if err != nil {
 		return err
 	}
-	c.verdict = r.decide(locked[r.fan], &c.req)
+	before := *read[r.fan]
+	err = db.Tx(ctx, func(tx *gorm.DB) error {
+		u := before // a transaction may be repeated
+		return r.reserve(tx, s, c, &u)
+	})
+	if err == nil && c.verdict.Kind == guard.Allow || err != nil && !errors.Is(err, ErrStale) {
+		return err
+	}
+	return db.Tx(ctx, func(tx *gorm.DB) error {
+		locked, err := s.Lock(tx, account, []int64{r.fan})
+		if err != nil {
+			return err
+		}
+		return r.reserve(tx, s, c, locked[r.fan])
+	})
+}
+
+func (r *round) reserve(tx *gorm.DB, s *Store, c *contender, u *Usage) error {
+	c.verdict = r.decide(u, &c.req)
 	if c.verdict.Kind != guard.Allow {
 		return nil
 	}
@@ -96,7 +116,7 @@ func (r *round) try(tx *gorm.DB, s *Store, c *contender) error {
 		take.CapDay = r.policy.Day(r.now)
 	}
 	taken := NewReservations(r.now)
-	taken.Take(locked[r.fan], take)
+	taken.Take(u, take)
 	return s.Reserve(tx, taken)
 }
 
@@ -167,7 +187,7 @@ func contend(t *testing.T, db *database.DB, s *Store, r *round) {
 	t.Helper()
 	transact(t, db, func(tx *gorm.DB) error { return s.Save(tx, []*Usage{&r.before}) })
 	together(len(r.all), func(i int) {
-		if err := db.Tx(t.Context(), func(tx *gorm.DB) error { return r.try(tx, s, r.all[i]) }); err != nil {
+		if err := r.try(t.Context(), db, s, r.all[i]); err != nil {
 			t.Error(err)
 		}
 	})
