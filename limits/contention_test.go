@@ -166,7 +166,11 @@ func TestManyWorkersNeverExceedAGrantOrACapAndNeverFallShort(t *testing.T) {
 		}
 		// Rounds of different fans run side by side, so that they share commits.
 		s := New(db)
-		seeds := make(chan uint64)
+		seeds := make(chan uint64, rounds)
+		for seed := range rounds {
+			seeds <- uint64(seed + 1)
+		}
+		close(seeds)
 		var running sync.WaitGroup
 		for range 16 {
 			running.Go(func() {
@@ -175,10 +179,6 @@ func TestManyWorkersNeverExceedAGrantOrACapAndNeverFallShort(t *testing.T) {
 				}
 			})
 		}
-		for seed := range rounds {
-			seeds <- uint64(seed + 1)
-		}
-		close(seeds)
 		running.Wait()
 	})
 }

@@ -24,6 +24,7 @@ import (
 	"hongyan/internal/testdb"
 	"hongyan/limits"
 	"hongyan/scheduler"
+	"hongyan/wechat"
 	"hongyan/wechat/simulator"
 )
 
@@ -276,4 +277,36 @@ func TestALimitThatChangedAfterTheBatchWasReadIsDecidedAnew(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestNobodyIsSkippedByAnOldReading(t *testing.T) {
+	t.Parallel()
+	testdb.Each(t, func(t *testing.T, db *database.DB) {
+		var w *world
+		var last *fans.Fan
+		limitsOf := func(change func(u *limits.Usage)) {
+			w.tx(func(tx *gorm.DB) error {
+				locked, err := w.s.Limits.Lock(tx, w.account.ID, []int64{last.ID})
+				if err != nil {
+					return err
+				}
+				change(locked[last.ID])
+				return w.s.Limits.Save(tx, []*limits.Usage{locked[last.ID]})
+			})
+		}
+		w = newWorld(t, db, setup{inFlight: 25, front: during(1, func() {
+			// The batch was read when this fan had nothing left. Now the fan writes, while the first slice is on the wire.
+			limitsOf(func(u *limits.Usage) {
+				u.Grants.Trigger(wechat.TriggerMessage, w.clk.Now().Add(time.Second).UnixMilli(), wechat.Allowance{Messages: 5, Lifetime: 48 * time.Hour}, 0)
+			})
+		})})
+		d := w.drip(onWord("never"), nil, step("0s", "hello"))
+		crowd := w.fans(60)
+		last = crowd[59]
+		limitsOf(func(u *limits.Usage) { u.Grants.Exhaust(u.Grants.Generation) })
+		w.plan(d, crowd, nil)
+		w.turn()
+		require.Equal(t, deliveries.StateSent, w.rows(last.OpenID)[0].State)
+		w.balanced()
+	})
 }
