@@ -42,12 +42,13 @@ const (
 	codeBadCredential = 40001
 	codeBadToken      = 40014
 	codeTokenExpired  = 42001
+	codeComponentDead = 42006 // the component's access token expired
 )
 
 // tokenRejected reports whether the access token was refused. The platform's choice
-// between the three codes is not documented; all are definite and get the same answer.
+// between the codes is not documented; all are definite and get the same answer.
 func tokenRejected(code int) bool {
-	return code == codeBadCredential || code == codeBadToken || code == codeTokenExpired
+	return code == codeBadCredential || code == codeBadToken || code == codeTokenExpired || code == codeComponentDead
 }
 
 // ClassOf returns the class of an errcode. An unknown code is ClassMessage: it may

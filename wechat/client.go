@@ -2,6 +2,7 @@ package wechat
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -29,7 +30,8 @@ const (
 	apiStableToken = "/cgi-bin/stable_token"
 
 	httpOK          = http.StatusOK
-	maxAnswer       = 4 << 20 // bytes; the longest known answer is a page of 10,000 openids
+	maxAnswer       = 4 << 20  // bytes; the longest known answer is a page of 10,000 openids
+	maxFile         = 32 << 20 // bytes of a downloaded file; the platform's largest is a video of 10 MB
 	defaultMaxConns = 200
 	usualBody       = 512 // bytes
 )
@@ -40,6 +42,9 @@ type Account struct {
 	AppID   string
 	Secret  string
 	BaseURL string // "" means DefaultBaseURL; the simulator's address otherwise
+	// Component is the third-party platform that the account is authorised to by a scan;
+	// Secret is then not needed. nil means access by the account's own secret.
+	Component *Component
 }
 
 // Options configure a Client. The zero value is usable.
@@ -69,6 +74,7 @@ type Client struct {
 	timeout   time.Duration
 	observe   func(CallInfo)
 	tokens    *tokens
+	tickets   ticketTable
 	bases     sync.Map  // base URL as given -> *url.URL
 	buffers   sync.Pool // of *bytes.Buffer, for answers
 }
@@ -129,18 +135,9 @@ func (c *Client) Typing(ctx context.Context, acc Account, openid string, on bool
 func (c *Client) Token(ctx context.Context, acc Account) (string, error) {
 	token, err := c.tokens.get(ctx, acc, "")
 	if err != nil {
-		return "", notSent(apiStableToken, err)
+		return "", notSent(tokenAPI(acc), err)
 	}
 	return token, nil
-}
-
-// exchange is one request and what is expected of its answer.
-type exchange struct {
-	api    string
-	body   []byte
-	token  string
-	strict bool // the answer must hold errcode: without it a send proves nothing
-	out    any  // nil, or where the rest of the answer goes
 }
 
 // call makes an exchange with an access token. A refused token is replaced once.
@@ -192,14 +189,14 @@ func (c *Client) roundTrip(ctx context.Context, acc Account, x *exchange) *Error
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	w := new(wire)
-	req, err := http.NewRequestWithContext(w.watch(ctx), http.MethodPost, "", bytes.NewReader(x.body))
+	req, err := http.NewRequestWithContext(w.watch(ctx), cmp.Or(x.method, http.MethodPost), "", bytes.NewReader(x.body))
 	if err != nil {
 		return notSent(x.api, err)
 	}
 	// The URL is put in as parsed: parsing it per call costs time, and a failure would
 	// put the access token into an error text.
 	req.URL, req.Host = target, target.Host
-	req.Header["Content-Type"] = []string{"application/json; charset=utf-8"}
+	req.Header["Content-Type"] = []string{cmp.Or(x.form, "application/json; charset=utf-8")}
 	// The transport itself, not http.Client: a redirect must not repeat a send.
 	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
@@ -229,7 +226,10 @@ func (c *Client) target(base string, x *exchange) (*url.URL, error) {
 	u.Path += x.api
 	u.RawPath = ""
 	if x.token != "" {
-		u.RawQuery = "access_token=" + url.QueryEscape(x.token)
+		u.RawQuery = cmp.Or(x.tokenName, "access_token") + "=" + url.QueryEscape(x.token)
+	}
+	if more := x.query.Encode(); more != "" {
+		u.RawQuery = strings.TrimPrefix(u.RawQuery+"&"+more, "&")
 	}
 	return &u, nil
 }
@@ -244,19 +244,31 @@ func (c *Client) answer(resp *http.Response, x *exchange) *Error {
 	if !ok {
 		buf = new(bytes.Buffer)
 	}
-	defer c.buffers.Put(buf)
+	defer func() {
+		if buf.Cap() <= 2*maxAnswer { // a file's is not kept
+			c.buffers.Put(buf)
+		}
+	}()
 	buf.Reset()
-	_, err := buf.ReadFrom(io.LimitReader(resp.Body, maxAnswer+1))
+	most := int64(maxAnswer)
+	if x.file != nil {
+		most = maxFile
+	}
+	_, err := buf.ReadFrom(io.LimitReader(resp.Body, most+1))
 	closed := resp.Body.Close()
 	switch {
 	case err != nil:
 		return lost(fmt.Errorf("the answer broke off: %w", err))
 	case closed != nil:
 		return lost(fmt.Errorf("the answer broke off: %w", closed))
-	case buf.Len() > maxAnswer:
-		return lost(fmt.Errorf("the answer is over %d bytes", maxAnswer))
+	case int64(buf.Len()) > most:
+		return lost(fmt.Errorf("the answer is over %d bytes", most))
 	case resp.StatusCode >= http.StatusInternalServerError:
 		return lost(nil)
+	}
+	if x.file != nil && resp.StatusCode == httpOK && !isJSON(resp.Header) {
+		*x.file = File{Type: resp.Header.Get("Content-Type"), Name: attachmentName(resp.Header), Body: bytes.Clone(buf.Bytes())}
+		return nil
 	}
 	failure := judge(buf.Bytes(), x)
 	if failure != nil {
@@ -293,6 +305,9 @@ func judge(body []byte, x *exchange) *Error {
 		failure := &Error{Code: *head.Code, API: x.api}
 		failure.Msg, failure.RID = splitRID(head.Msg)
 		failure.Outcome = failure.outcome()
+		if x.refusal != nil && json.Unmarshal(body, x.refusal) != nil {
+			failure.Err = errors.New("what came with the errcode has an unexpected form")
+		}
 		return failure
 	case x.out != nil && json.Unmarshal(body, x.out) != nil:
 		return unreadable("has an unexpected form")

@@ -82,8 +82,10 @@ func (e *Error) Class() Class {
 	switch {
 	case e.TokenRefused:
 		return ClassStopAccount
-	case e.API == apiStableToken && e.Code == codeBadCredential:
+	case (e.API == apiStableToken || e.API == apiComponentToken) && e.Code == codeBadCredential:
 		return ClassStopAccount // the AppSecret is wrong
+	case errors.Is(e.Err, ErrNotAuthorised):
+		return ClassReauthorise
 	case e.Code == 0:
 		return ClassRetry
 	}

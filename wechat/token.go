@@ -39,6 +39,9 @@ var ErrLeaseLost = errors.New("the right to refresh the access token was lost")
 // errSameToken means that a refused token is all the platform gives out.
 var errSameToken = errors.New("the platform gives out the access token that it refused, and a forced refresh is not allowed yet")
 
+// errNoToken means that an answer lacks what was asked for.
+var errNoToken = errors.New("the answer holds no access token")
+
 const (
 	// tokenMargin is how long before its end a token is replaced. The platform mints the
 	// next one at that moment and takes both meanwhile (platform.md 1.1).
@@ -73,9 +76,9 @@ type flight struct {
 	cancel  context.CancelFunc
 }
 
-// tokens hands out access tokens: from memory, else from the store, else from the
-// platform, with one refresher per account in this process (flight) and across
-// processes (the store's lease).
+// tokens hands out access tokens, of accounts and of components: from memory, else from
+// the store, else from the platform, with one refresher per account in this process
+// (flight) and across processes (the store's lease).
 type tokens struct {
 	client *Client
 	store  TokenStore
@@ -175,7 +178,7 @@ func (t *tokens) lease() time.Duration { return 2*t.client.timeout + leaseSpare 
 // refresh takes the token from the store or, holding the right to, from the platform.
 func (t *tokens) refresh(ctx context.Context, acc Account, rejected string) (Token, error) {
 	for {
-		stored, err := t.store.Load(ctx, acc.ID)
+		stored, err := t.storeOf(acc).Load(ctx, acc.ID)
 		if err != nil {
 			return Token{}, fmt.Errorf("load the access token: %w", err)
 		}
@@ -183,7 +186,7 @@ func (t *tokens) refresh(ctx context.Context, acc Account, rejected string) (Tok
 			return stored, nil
 		}
 		now := t.client.clock.Now()
-		mine, err := t.store.Acquire(ctx, acc.ID, t.owner, now, now.Add(t.lease()))
+		mine, err := t.storeOf(acc).Acquire(ctx, acc.ID, t.owner, now, now.Add(t.lease()))
 		if err != nil {
 			return Token{}, fmt.Errorf("acquire the right to refresh the access token: %w", err)
 		}
@@ -216,7 +219,7 @@ func (t *tokens) wait(ctx context.Context) error {
 func (t *tokens) refreshHeld(ctx context.Context, acc Account, rejected string) (Token, error) {
 	token, fresh, err := t.fetch(ctx, acc, rejected)
 	if err == nil && fresh {
-		err = t.store.Save(ctx, acc.ID, t.owner, token)
+		err = t.storeOf(acc).Save(ctx, acc.ID, t.owner, token)
 		if err == nil {
 			return token, nil
 		}
@@ -224,7 +227,7 @@ func (t *tokens) refreshHeld(ctx context.Context, acc Account, rejected string) 
 	}
 	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseSpare)
 	defer cancel()
-	if failed := t.store.Release(releasing, acc.ID, t.owner); failed != nil {
+	if failed := t.storeOf(acc).Release(releasing, acc.ID, t.owner); failed != nil {
 		err = errors.Join(err, fmt.Errorf("release the right to refresh the access token: %w", failed))
 	}
 	if err != nil {
@@ -235,23 +238,33 @@ func (t *tokens) refreshHeld(ctx context.Context, acc Account, rejected string) 
 
 // fetch looks into the store once more, because another process may have refreshed just
 // before the right was acquired, and then asks the platform. fresh tells that the token
-// is new. A forced refresh is the last resort: it kills the token that other systems of
-// the owner may be using.
+// is new.
 func (t *tokens) fetch(ctx context.Context, acc Account, rejected string) (token Token, fresh bool, err error) {
-	stored, err := t.store.Load(ctx, acc.ID)
+	stored, err := t.storeOf(acc).Load(ctx, acc.ID)
 	if err != nil {
 		return Token{}, false, fmt.Errorf("load the access token: %w", err)
 	}
 	if t.usable(stored, acc, rejected) {
 		return stored, false, nil
 	}
-	token, err = t.request(ctx, acc, false)
+	token, err = t.sourceOf(acc)(ctx, acc, stored, rejected)
+	return token, err == nil, err
+}
+
+// tokenSource asks the platform for a token of acc other than rejected. stored is what
+// the store holds: nothing, or a token that is of no use any more.
+type tokenSource func(ctx context.Context, acc Account, stored Token, rejected string) (Token, error)
+
+// stable is the tokenSource of an account with a secret. A forced refresh is the last
+// resort: it kills the token that other systems of the owner may be using.
+func (t *tokens) stable(ctx context.Context, acc Account, stored Token, rejected string) (Token, error) {
+	token, err := t.request(ctx, acc, false)
 	if err != nil {
-		return Token{}, false, err
+		return Token{}, err
 	}
 	token.ForcedAt, token.Forced = stored.ForcedAt, stored.Forced
 	if token.Value != rejected {
-		return token, true, nil
+		return token, nil
 	}
 	now := t.client.clock.Now()
 	if stored.AppID != acc.AppID {
@@ -259,17 +272,17 @@ func (t *tokens) fetch(ctx context.Context, acc Account, rejected string) (token
 	}
 	forced, allowed := countForce(stored, now)
 	if !allowed {
-		return Token{}, false, &Error{API: apiStableToken, TokenRefused: true, Err: errSameToken}
+		return Token{}, &Error{API: apiStableToken, TokenRefused: true, Err: errSameToken}
 	}
 	token, err = t.request(ctx, acc, true)
 	if err != nil {
-		return Token{}, false, err
+		return Token{}, err
 	}
 	token.ForcedAt, token.Forced = now, forced
 	if token.Value == rejected {
-		return Token{}, false, &Error{API: apiStableToken, TokenRefused: true, Err: errSameToken}
+		return Token{}, &Error{API: apiStableToken, TokenRefused: true, Err: errSameToken}
 	}
-	return token, true, nil
+	return token, nil
 }
 
 // countForce tells whether another forced refresh is allowed at now, and which of its
@@ -305,13 +318,22 @@ func (t *tokens) request(ctx context.Context, acc Account, force bool) (Token, e
 	if failure := t.client.do(ctx, acc, &exchange{api: apiStableToken, body: o.b, out: &answer}); failure != nil {
 		return Token{}, failure
 	}
-	seconds, err := answer.ExpiresIn.Int64()
-	if err != nil || seconds <= 0 || seconds > 30*24*3600 || answer.Token == "" {
-		return Token{}, &Error{API: apiStableToken, Outcome: OutcomeLost, Err: errors.New("the answer holds no access token")}
+	token, ok := newToken(acc, answer.Token, answer.ExpiresIn, now)
+	if !ok {
+		return Token{}, &Error{API: apiStableToken, Outcome: OutcomeLost, Err: errNoToken}
+	}
+	return token, nil
+}
+
+// newToken is a token as the platform gave it at now; false when it gave none.
+func newToken(acc Account, value string, expiresIn json.Number, now time.Time) (Token, bool) {
+	seconds, err := expiresIn.Int64()
+	if err != nil || seconds <= 0 || seconds > 30*24*3600 || value == "" {
+		return Token{}, false
 	}
 	life := time.Duration(seconds) * time.Second
 	use := max(life-tokenMargin, min(life, minTokenUse))
-	return Token{Value: answer.Token, AppID: acc.AppID, UseUntil: now.Add(use)}, nil
+	return Token{Value: value, AppID: acc.AppID, UseUntil: now.Add(use)}, true
 }
 
 // NewMemoryTokens returns a TokenStore that lives in this process.

@@ -56,10 +56,28 @@ type account struct {
 	use    [apiCount]usage
 	clears windowCounter
 
-	mu     sync.Mutex // guards what follows
-	chains [chainCount]chain
-	media  map[string]bool // refused media ids
-	fans   []*fan          // in order of creation
+	mu      sync.Mutex // guards what follows
+	chains  [chainCount]chain
+	refused map[string]bool // media ids
+	fans    []*fan          // in order of creation
+
+	// What each family of APIs keeps; see its file.
+	users     usersState
+	tags      tagsState
+	blacklist blacklistState
+	template  templateState
+	notice    noticeState
+	mass      massState
+	draft     draftState
+	qrcode    qrcodeState
+	menu      menuState
+	media     mediaState
+	agent     agentState
+	diagnosis diagnosisState
+	oauth     oauthState
+	jssdk     jssdkState
+	datacube  datacubeState
+	component componentState
 }
 
 func (a *account) config() *Account { return a.cfg.Load() }
@@ -85,9 +103,13 @@ func (s *Simulator) AddAccount(cfg Account) error {
 	if err := cfg.validate(); err != nil {
 		return err
 	}
-	a := &account{media: map[string]bool{}}
+	a := &account{refused: map[string]bool{}}
 	a.cfg.Store(&cfg)
-	for i, l := range defaultLimits() {
+	for i := range a.use {
+		var l Limit
+		if i < len(s.routes) {
+			l = s.routes[i].limit
+		}
 		a.use[i].limit.Store(&l)
 	}
 	t := &s.accounts
@@ -147,7 +169,7 @@ func (s *Simulator) SetLimit(appID, path string, l Limit) error {
 	if err != nil {
 		return err
 	}
-	which, ok := apiOf(path)
+	which, ok := s.apiOf(path)
 	if !ok {
 		return fault.New(fault.NotFound, "the simulator has no API %q", path)
 	}
@@ -163,14 +185,8 @@ func (s *Simulator) RefuseMedia(appID, mediaID string) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.media[mediaID] = true
+	a.refused[mediaID] = true
 	return nil
-}
-
-func (a *account) mediaRefused(id string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.media[id]
 }
 
 func (s *Simulator) account(appID string) (*account, error) {

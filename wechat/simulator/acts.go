@@ -39,6 +39,7 @@ type Act struct {
 	Kind      ActKind   `json:"kind"`
 	Text      string    `json:"text,omitempty"`
 	Scene     string    `json:"scene,omitempty"`
+	Ticket    string    `json:"ticket,omitempty"` // of a code that qrcode/create made; it says the scene
 	Key       string    `json:"key,omitempty"`
 	ItemID    string    `json:"item_id,omitempty"`
 	Latitude  float64   `json:"latitude,omitempty"`
@@ -100,6 +101,12 @@ func (s *Simulator) Scan(ctx context.Context, openID, scene string) (Push, error
 	return s.Do(ctx, Act{OpenID: openID, Kind: ActScan, Scene: scene})
 }
 
+// ScanTicket lets a person scan a code that qrcode/create made; a stranger follows by it. It
+// answers NotFound for a ticket that the account never got and Conflict for an expired one.
+func (s *Simulator) ScanTicket(ctx context.Context, openID, ticket string) (Push, error) {
+	return s.Do(ctx, Act{OpenID: openID, Kind: ActScan, Ticket: ticket})
+}
+
 // Tap lets a fan tap an item of an in-chat menu message.
 func (s *Simulator) Tap(ctx context.Context, openID, itemID, text string) (Push, error) {
 	return s.Do(ctx, Act{OpenID: openID, Kind: ActTap, ItemID: itemID, Text: text})
@@ -118,7 +125,11 @@ func (s *Simulator) perform(a Act) ([]*Push, error) {
 	var out []*Push
 	var failed error
 	now := s.clock.Now()
-	err := s.withFan(a.OpenID, func(f *fan) {
+	a, err := s.withTicket(a)
+	if err != nil {
+		return nil, err
+	}
+	err = s.withFan(a.OpenID, func(f *fan) {
 		e, err := s.effectOf(f, a)
 		if err != nil {
 			failed = err
@@ -137,6 +148,7 @@ func (s *Simulator) perform(a Act) ([]*Push, error) {
 		}
 		if e.message && f.agent != "" {
 			f.agentSeen = now.UnixMilli()
+			s.note(f, chatFan, chatText(a), now)
 			out = append(out, s.silentPush(f, a.Kind, OutcomeSwallowed, now))
 			return
 		}
@@ -153,10 +165,10 @@ func (s *Simulator) perform(a Act) ([]*Push, error) {
 // effectOf judges an act by the fan's state and changes that.
 func (s *Simulator) effectOf(f *fan, a Act) (effect, error) {
 	if a.Kind == ActFollow {
-		return s.follow(f, a.Scene)
+		return s.follow(f, a)
 	}
 	if a.Kind == ActScan {
-		return s.scan(f, a.Scene)
+		return s.scan(f, a)
 	}
 	if !f.subscribed {
 		return effect{}, fault.New(fault.Conflict, "%s does not follow and cannot act: %s", a.OpenID, a.Kind)
@@ -169,7 +181,8 @@ func (s *Simulator) effectOf(f *fan, a Act) (effect, error) {
 	}
 	switch a.Kind {
 	case ActUnfollow:
-		f.subscribed, f.agent = false, ""
+		f.agent = ""
+		f.stopFollowing()
 		f.grants.close()
 		return event("unsubscribe", callback.Unsubscribe{}), nil
 	case ActClick:
@@ -194,37 +207,38 @@ func event(name string, payload any, opens ...wechat.Trigger) effect {
 
 // follow makes a stranger a fan. Following by a QR code counts as a follow; whether it is
 // a scan as well is a switch.
-func (s *Simulator) follow(f *fan, scene string) (effect, error) {
+func (s *Simulator) follow(f *fan, a Act) (effect, error) {
+	scene := a.Scene
 	if f.subscribed {
 		return effect{}, fault.New(fault.Conflict, "%s follows already", f.openID)
 	}
 	if scene == "" {
-		f.subscribed = true
+		f.followBy("", s.clock.Now())
 		return event("subscribe", callback.Subscribe{}, wechat.TriggerFollow), nil
 	}
 	if err := f.mayScan(); err != nil {
 		return effect{}, err
 	}
-	f.subscribed = true
+	f.followBy(scene, s.clock.Now())
 	e := event("subscribe",
-		callback.Subscribe{EventKey: "qrscene_" + scene, Ticket: ticket(s.seed, scene)}, wechat.TriggerFollow)
+		callback.Subscribe{EventKey: "qrscene_" + scene, Ticket: s.ticketOf(a)}, wechat.TriggerFollow)
 	if s.switches.Load().ScanFollowBoth {
 		e.opens = append(e.opens, wechat.TriggerScan)
 	}
 	return e, nil
 }
 
-func (s *Simulator) scan(f *fan, scene string) (effect, error) {
-	if scene == "" {
+func (s *Simulator) scan(f *fan, a Act) (effect, error) {
+	if a.Scene == "" {
 		return effect{}, fault.BadField("scene", "required", "a parametric QR code has a scene")
 	}
 	if !f.subscribed {
-		return s.follow(f, scene)
+		return s.follow(f, a)
 	}
 	if err := f.mayScan(); err != nil {
 		return effect{}, err
 	}
-	return event("scan", callback.Scan{EventKey: scene, Ticket: ticket(s.seed, scene)}, wechat.TriggerScan), nil
+	return event("scan", callback.Scan{EventKey: a.Scene, Ticket: s.ticketOf(a)}, wechat.TriggerScan), nil
 }
 
 // mayScan: only verified service accounts have parametric QR codes (platform.md 0.2).
@@ -243,7 +257,13 @@ func (f *fan) locate(a Act) (effect, error) {
 	return event("location", callback.Position{Latitude: a.Latitude, Longitude: a.Longitude, Precision: 30}), nil
 }
 
-func ticket(seed uint64, scene string) string { return "gQ" + letters(94, seed, hashText(scene)) }
+// ticketOf is the ticket of a scanned code. A scene that was scanned without one has its own.
+func (s *Simulator) ticketOf(a Act) string {
+	if a.Ticket != "" {
+		return a.Ticket
+	}
+	return "gQ" + letters(94, s.seed, hashText(a.Scene))
+}
 
 // messageEffect handles the acts that arrive as messages.
 func messageEffect(a Act, sw *Switches) (effect, bool) {

@@ -47,7 +47,7 @@ func (s *Simulator) Arrivals(openID string) ([]Arrival, error) {
 	return out, err
 }
 
-// AcceptedTexts returns the keys of what reached a fan by kefu or passive reply, in order.
+// AcceptedTexts returns the keys of what reached a fan, in order: neither what an agent said nor previews.
 // An unknown fan got nothing.
 func (s *Simulator) AcceptedTexts(openID string) []string {
 	arrivals, err := s.Arrivals(openID)
@@ -56,7 +56,7 @@ func (s *Simulator) AcceptedTexts(openID string) []string {
 	}
 	var out []string
 	for _, a := range arrivals {
-		if a.Via != ViaAgent {
+		if a.Via != ViaAgent && a.Via != ViaPreview {
 			out = append(out, a.Key)
 		}
 	}
@@ -107,12 +107,7 @@ func (s *Simulator) eachFan(visit func(*fan)) {
 	list := slices.Clone(s.accounts.list)
 	s.accounts.mu.RUnlock()
 	for _, a := range list {
-		for _, f := range a.fanList() {
-			shard := s.fans.shard(f.openID)
-			shard.mu.Lock()
-			visit(f)
-			shard.mu.Unlock()
-		}
+		s.eachFanOf(a, visit)
 	}
 }
 

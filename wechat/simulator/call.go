@@ -1,67 +1,16 @@
 package simulator
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
 	"hongyan/internal/clock"
 )
-
-// api numbers the platform's APIs that the simulator has.
-type api uint8
-
-const (
-	apiToken api = iota
-	apiStableToken
-	apiSend
-	apiTyping
-	apiQuotaGet
-	apiClearQuota
-	apiCallbackIP
-	apiUnknown
-)
-
-const apiCount = int(apiUnknown) + 1
-
-// The paths of the APIs, as SetLimit, SetFaults and filters of the record name them.
-const (
-	PathToken       = "/cgi-bin/token"
-	PathStableToken = "/cgi-bin/stable_token"
-	PathSend        = "/cgi-bin/message/custom/send"
-	PathTyping      = "/cgi-bin/message/custom/typing"
-	PathQuotaGet    = "/cgi-bin/openapi/quota/get"
-	PathClearQuota  = "/cgi-bin/clear_quota"
-	PathCallbackIP  = "/cgi-bin/getcallbackip"
-)
-
-// apiOf finds an API by its path.
-func apiOf(path string) (api, bool) {
-	switch path {
-	case PathSend:
-		return apiSend, true
-	case PathStableToken:
-		return apiStableToken, true
-	case PathToken:
-		return apiToken, true
-	case PathTyping:
-		return apiTyping, true
-	case PathQuotaGet:
-		return apiQuotaGet, true
-	case PathClearQuota:
-		return apiClearQuota, true
-	case PathCallbackIP:
-		return apiCallbackIP, true
-	}
-	return apiUnknown, false
-}
-
-func (a api) path() string {
-	return [apiCount]string{
-		PathToken, PathStableToken, PathSend, PathTyping, PathQuotaGet, PathClearQuota, PathCallbackIP, "",
-	}[a]
-}
 
 // call is one request on its way through the simulator.
 type call struct {
@@ -71,6 +20,7 @@ type call struct {
 	method string
 	path   string
 	query  string // raw
+	form   string // Content-Type of the request
 	body   []byte
 
 	appID    string
@@ -80,16 +30,18 @@ type call struct {
 	code     int
 	accepted bool   // the platform did what was asked
 	answer   []byte // "" until refused or answered
+	typed    string // Content-Type of the answer, "" for the platform's JSON
+	redirect string // where a page sends the browser instead of answering
 	plan     plan
 	slot     int // place in the record
 }
 
 // begin notes the arrival of a call and draws its fate.
-func (s *Simulator) begin(method, path, query string, body []byte) *call {
-	which, _ := apiOf(path)
+func (s *Simulator) begin(r *http.Request, body []byte) *call {
+	which, _ := s.apiOf(r.URL.Path)
 	c := &call{
 		api: which, seq: s.calls.Add(1), at: s.clock.Now(),
-		method: method, path: path, query: query, body: body,
+		method: r.Method, path: r.URL.Path, query: r.URL.RawQuery, form: r.Header.Get("Content-Type"), body: body,
 	}
 	if s.record.mode != RecordCompact && (which == apiSend || which == apiTyping) {
 		// Also for calls that are never processed, so that a fan's calls can be counted.
@@ -109,11 +61,11 @@ func (s *Simulator) process(c *call) {
 	default:
 		s.dispatch(c)
 		if c.plan.code != 0 {
-			c.code, c.answer = c.plan.code, nil
+			c.code, c.answer, c.typed, c.redirect = c.plan.code, nil, "", ""
 		}
 	}
 	switch {
-	case c.answer != nil:
+	case c.answer != nil, c.redirect != "":
 	case c.code == codeOK:
 		c.answer = answerBody(codeOK, "")
 	default:
@@ -122,23 +74,10 @@ func (s *Simulator) process(c *call) {
 }
 
 func (s *Simulator) dispatch(c *call) {
-	switch c.api {
-	case apiSend:
-		s.serveSend(c)
-	case apiStableToken:
-		s.serveStableToken(c)
-	case apiToken:
-		s.serveToken(c)
-	case apiTyping:
-		s.serveTyping(c)
-	case apiQuotaGet:
-		s.serveQuotaGet(c)
-	case apiClearQuota:
-		s.serveClearQuota(c)
-	case apiCallbackIP:
-		s.serveCallbackIP(c)
-	default:
+	if c.api == apiUnknown {
 		c.refuse(codeBadPath)
+	} else {
+		s.routes[c.api].serve(s, c)
 	}
 	if c.api != apiSend {
 		c.accepted = c.code == codeOK
@@ -147,13 +86,29 @@ func (s *Simulator) dispatch(c *call) {
 
 func (c *call) refuse(code int) { c.code = code }
 
+// answerJSON answers with v as the platform writes JSON: characters as they are.
+func (c *call) answerJSON(v any) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		c.refuse(codeBusy)
+		return
+	}
+	c.answer = bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
 // enter is what every API with an access token begins with: method, token, rights, limits.
 func (s *Simulator) enter(c *call, method string, verifiedOnly bool) (*account, bool) {
 	if c.method != method {
 		c.refuse(map[string]int{"GET": codeRequireGet, "POST": codeRequirePost}[method])
 		return nil, false
 	}
-	a, code := s.authorise(queryValue(c.query, "access_token"), c.at)
+	token := queryValue(c.query, "access_token")
+	a, code := s.authorise(token, c.at)
+	if code == codeOK {
+		code = s.components.allow(token, c.path)
+	}
 	if code != codeOK {
 		c.refuse(code)
 		return nil, false

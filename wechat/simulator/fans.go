@@ -43,11 +43,16 @@ type fan struct {
 	blocked     bool
 	blacklisted bool
 	limited     bool
+	followedAt  int64  // unix seconds of the last follow
+	followPlace uint64 // on the account's list of fans; kept after leaving it
+	profile     *fanProfile
 
 	lastAct     int64 // unix ms of the last act, for typing
 	typingUntil int64 // unix ms
 	agent       string
 	agentSeen   int64 // unix ms of the last act in the agent's session
+	agentSince  int64 // unix ms of its start
+	waitSince   int64 // unix ms since when the fan waits for an agent, 0 when not
 
 	calls    int
 	accepted []uint64 // hash of each message that arrived by kefu or passive reply
@@ -59,6 +64,12 @@ type NewFan struct {
 	OpenID     string `json:"openid,omitempty"` // "" derives one
 	Nickname   string `json:"nickname,omitempty"`
 	Subscribed bool   `json:"subscribed,omitempty"`
+	// FollowedAt is when a subscribed person followed; the zero value is now. The list of fans
+	// is in order of adding, so persons are to be added in order of their follows.
+	FollowedAt  time.Time `json:"followed_at,omitzero"`
+	FollowScene string    `json:"follow_scene,omitempty"` // one of FollowScenes; "" is a search
+	UnionID     string    `json:"unionid,omitempty"`      // "" derives one; told as BindOpenPlatform says
+	Language    string    `json:"language,omitempty"`     // "" is not told, as on today's platform
 }
 
 // AddFans adds n persons with derived openids and invented nicknames, and returns their
@@ -85,7 +96,7 @@ func (s *Simulator) AddFan(appID string, in NewFan) (string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	index := len(a.fans)
-	f := &fan{account: a, openID: in.OpenID, nickname: in.Nickname, subscribed: in.Subscribed}
+	f := &fan{account: a, openID: in.OpenID, nickname: in.Nickname}
 	if f.openID == "" {
 		f.openID = OpenID(s.seed, appID, index)
 	}
@@ -97,6 +108,9 @@ func (s *Simulator) AddFan(appID string, in NewFan) (string, error) {
 	defer shard.mu.Unlock()
 	if shard.m[f.openID] != nil {
 		return "", fault.New(fault.Conflict, "openid %s exists", f.openID)
+	}
+	if err := f.admit(&in, s.clock.Now()); err != nil {
+		return "", err
 	}
 	shard.m[f.openID] = f
 	a.fans = append(a.fans, f)
@@ -114,8 +128,11 @@ type FanState struct {
 	Limited     bool     `json:"limited"`     // frozen or cancelled by the platform (50002)
 	Agent       string   `json:"agent,omitempty"`
 	Windows     []Window `json:"windows,omitempty"`
-	Calls       int      `json:"calls"`    // customer-service messages that named this fan
-	Accepted    int      `json:"accepted"` // messages that arrived, agents' not counted
+	Calls       int      `json:"calls"`                 // customer-service messages that named this fan
+	Accepted    int      `json:"accepted"`              // messages that arrived, agents' not counted
+	FollowedAt  int64    `json:"followed_at,omitempty"` // unix seconds of the last follow
+	Remark      string   `json:"remark,omitempty"`
+	TagIDs      []int    `json:"tagid_list,omitempty"` // in the order in which they were given
 }
 
 // FanFlags are the switches on a fan that a test or a member sets.
@@ -128,7 +145,8 @@ type FanFlags struct {
 // SetFanFlags replaces a fan's flags. It answers NotFound.
 func (s *Simulator) SetFanFlags(openID string, flags FanFlags) error {
 	return s.withFan(openID, func(f *fan) {
-		f.blocked, f.blacklisted, f.limited = flags.Blocked, flags.Blacklisted, flags.Limited
+		f.blocked, f.limited = flags.Blocked, flags.Limited
+		f.setBlacklisted(flags.Blacklisted)
 	})
 }
 
@@ -176,6 +194,7 @@ func (s *Simulator) stateOf(f *fan) FanState {
 		Agent:   f.agent,
 		Windows: f.grants.windows(s.switches.Load().Grants, s.clock.Now().UnixMilli()),
 		Calls:   f.calls, Accepted: len(f.accepted),
+		FollowedAt: f.followedAt, Remark: f.known().remark, TagIDs: f.tagIDs(),
 	}
 }
 

@@ -133,7 +133,7 @@ func (s *Simulator) SetFaults(path string, f Faults) error {
 	if err := f.validate(); err != nil {
 		return err
 	}
-	which, known := apiOf(path)
+	which, known := s.apiOf(path)
 	if !known && path != "" {
 		return fault.New(fault.NotFound, "the simulator has no API %q", path)
 	}
@@ -158,7 +158,7 @@ func (s *Simulator) SetFaults(path string, f Faults) error {
 func (s *Simulator) FaultsSet() map[string]Faults {
 	out := map[string]Faults{}
 	for i := range s.faults.by {
-		path := api(i).path()
+		path := s.pathOf(i)
 		if st := s.faults.by[i].Load(); st.options != nil && path != "" {
 			out[path] = st.faults
 		}

@@ -24,7 +24,7 @@ func (s *Simulator) serveSend(c *call) {
 		c.openID = m.to
 	}
 	if code == codeOK {
-		code = a.checkParts(&m)
+		code = a.checkParts(&m, sw, c.at)
 	}
 	if code != codeOK {
 		s.countFor(m.to)
@@ -44,12 +44,15 @@ func (s *Simulator) serveSend(c *call) {
 }
 
 // checkParts checks what a message refers to.
-func (a *account) checkParts(m *kefuMessage) int {
+func (a *account) checkParts(m *kefuMessage, sw *Switches, at time.Time) int {
 	if m.agent != "" && !slices.Contains(a.config().Agents, m.agent) {
 		return codeBadAgent
 	}
-	if slices.ContainsFunc(m.media, a.mediaRefused) {
+	if !a.kefuMediaUsable(m, sw, at) {
 		return codeBadMediaID
+	}
+	if sw.KnownArticles && m.kind == "mpnewsarticle" && !a.knowsArticle(m.article, at) {
+		return codeBadArticleID
 	}
 	return codeOK
 }

@@ -16,6 +16,7 @@ type kefuMessage struct {
 	kind    string
 	content string // the text, or the raw content of other kinds
 	media   []string
+	article string // id of a published article
 	agent   string
 }
 
@@ -157,8 +158,11 @@ func (m *kefuMessage) checkContent(content map[string]json.RawMessage, rules *we
 		if f.media && value != "" {
 			m.media = append(m.media, value)
 		}
-		if m.kind == "text" {
+		switch m.kind {
+		case "text":
 			m.content = value
+		case "mpnewsarticle":
+			m.article = value
 		}
 	}
 	if known != len(content) {

@@ -48,7 +48,8 @@ type Push struct {
 	Reply   *Arrival  `json:"reply,omitempty"`
 
 	message bool
-	wire    []byte // the body that was posted, the same in every try
+	wire    []byte   // the body that was posted, the same in every try
+	to      *Account // a component as the receiver (platform.md 1.5), nil for the account AppID
 }
 
 // Try is one delivery of a push.
@@ -114,12 +115,11 @@ func (s *Simulator) deliverPush(ctx context.Context, p *Push) Push {
 }
 
 func (s *Simulator) attempt(ctx context.Context, p *Push) {
-	a, err := s.account(p.AppID)
-	if err != nil || a.config().Callback.URL == "" {
+	cfg, err := s.receiver(p)
+	if err != nil || cfg.Callback.URL == "" {
 		p.Outcome = OutcomeNotPushed
 		return
 	}
-	cfg := a.config()
 	if p.wire, err = s.wireBody(cfg, p); err != nil {
 		p.Outcome, p.Reason = OutcomeUnavailable, err.Error()
 		return
@@ -148,14 +148,14 @@ func (s *Simulator) attempt(ctx context.Context, p *Push) {
 // Redeliver posts a push once more with the same body, as the platform sometimes does with
 // one that was acknowledged. Its answer is recorded and ignored: the fan has an answer.
 func (s *Simulator) Redeliver(ctx context.Context, p Push) (Try, error) {
-	a, err := s.account(p.AppID)
+	cfg, err := s.receiver(&p)
 	if err != nil {
 		return Try{}, err
 	}
 	if p.wire == nil {
 		return Try{}, fault.New(fault.Conflict, "push %d was never posted", p.Seq)
 	}
-	t, _ := s.post(ctx, a.config(), &p, len(p.Tries)+pushTries)
+	t, _ := s.post(ctx, cfg, &p, len(p.Tries)+pushTries)
 	return t, nil
 }
 
@@ -176,6 +176,9 @@ func (s *Simulator) wireBody(cfg *Account, p *Push) ([]byte, error) {
 	element := "<Encrypt><![CDATA[" + encrypted + "]]></Encrypt></xml>"
 	if cfg.Callback.Mode == ModeCompatible {
 		return append(bytes.TrimSuffix([]byte(p.Body), []byte("</xml>")), element...), nil
+	}
+	if p.to != nil {
+		return []byte("<xml><AppId><![CDATA[" + cfg.AppID + "]]></AppId>" + element), nil
 	}
 	return []byte("<xml><ToUserName><![CDATA[" + cfg.OriginalID + "]]></ToUserName>" + element), nil
 }

@@ -15,16 +15,6 @@ type Limit struct {
 	PerSecond int `json:"per_second"`
 }
 
-// defaultLimits are the figures of a fresh verified account (platform.md 12.1, 1.1). Where
-// no figure is published there is no limit.
-func defaultLimits() [apiCount]Limit {
-	var l [apiCount]Limit
-	l[apiToken] = Limit{Daily: 2_000}
-	l[apiStableToken] = Limit{Daily: 500_000, PerMinute: 10_000}
-	l[apiSend] = Limit{Daily: 500_000}
-	return l
-}
-
 // clearsPerMonth is how often the counters of an account can be cleared (platform.md 12.2).
 const clearsPerMonth = 10
 

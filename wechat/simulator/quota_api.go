@@ -1,9 +1,6 @@
 package simulator
 
-import (
-	"encoding/json"
-	"fmt"
-)
+import "fmt"
 
 // serveQuotaGet is POST /cgi-bin/openapi/quota/get (platform.md 12.2).
 func (s *Simulator) serveQuotaGet(c *call) {
@@ -11,18 +8,9 @@ func (s *Simulator) serveQuotaGet(c *call) {
 	if !ok {
 		return
 	}
-	var path string
-	top, code := parseObject(c.body)
-	if code == codeOK {
-		code = readString(top, "cgi_path", &path)
-	}
-	which, known := apiOf(path)
-	switch {
-	case code != codeOK:
+	which, code := s.pathOfBudget(c)
+	if code != codeOK {
 		c.refuse(code)
-		return
-	case len(top) != 1 || !known:
-		c.refuse(codeBadCGIPath)
 		return
 	}
 	use := &a.use[which]
@@ -52,24 +40,10 @@ func (s *Simulator) serveClearQuota(c *call) {
 		c.refuse(code)
 	case len(top) != 1 || appID != c.appID:
 		c.refuse(codeBadAppID)
-	case !a.clears.take(monthOf(c.at), clearsPerMonth):
-		c.refuse(codeClearQuotaLimit)
 	default:
-		for i := range a.use {
-			a.use[i].day.clear()
-		}
+		c.refuse(a.clearBudgets(c.at))
 	}
 }
 
 // serveCallbackIP is GET /cgi-bin/getcallbackip: where pushes come from.
-func (s *Simulator) serveCallbackIP(c *call) {
-	if _, ok := s.enter(c, "GET", false); !ok {
-		return
-	}
-	body, err := json.Marshal(map[string][]string{"ip_list": {"127.0.0.1"}})
-	if err != nil {
-		c.refuse(codeBusy)
-		return
-	}
-	c.answer = body
-}
+func (s *Simulator) serveCallbackIP(c *call) { s.serveIPs(c, callerIP) }

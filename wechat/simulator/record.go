@@ -206,7 +206,7 @@ func (s *Simulator) Counts() Counts {
 	out := Counts{ByPath: map[string]APICounts{}, Pushes: map[Outcome]int{}}
 	for i := range r.stats {
 		if c := r.stats[i].snapshot(); c.Calls > 0 {
-			out.ByPath[api(i).path()] = c
+			out.ByPath[s.pathOf(i)] = c
 		}
 	}
 	r.mu.Lock()

@@ -58,16 +58,17 @@ func (s *Simulator) transfer(p *Push, cfg *Account, agent string) {
 	if !p.message {
 		return
 	}
-	if agent == "" && len(cfg.Agents) > 0 {
-		agent = cfg.Agents[0]
-	}
 	if agent == "" {
-		return // nobody is there: the fan waits in the queue and stays ours
+		agent = s.onlineAgent(cfg.AppID)
 	}
 	err := s.withFan(p.OpenID, func(f *fan) {
-		f.agent, f.agentSeen = agent, s.clock.Now().UnixMilli()
+		if now := s.clock.Now(); agent != "" {
+			f.takeOver(agent, now)
+		} else if f.waitSince == 0 {
+			f.waitSince = now.UnixMilli() // nobody is there: the fan waits in the queue and stays ours
+		}
 	})
-	if err == nil {
+	if err == nil && agent != "" {
 		p.Outcome = OutcomeTransferred
 	}
 }

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// The caller went away before its request was whole: there is nobody to answer.
 		panic(http.ErrAbortHandler)
 	}
-	c := s.begin(r.Method, r.URL.Path, r.URL.RawQuery, body)
+	c := s.begin(r, body)
 	s.process(c)
 	s.record.processed(c)
 	lost := true
@@ -59,7 +60,12 @@ func (s *Simulator) reply(ctx context.Context, w http.ResponseWriter, c *call) b
 }
 
 func (s *Simulator) write(ctx context.Context, w http.ResponseWriter, c *call) bool {
-	w.Header().Set("Content-Type", contentType)
+	if c.redirect != "" {
+		w.Header().Set("Location", c.redirect)
+		w.WriteHeader(http.StatusFound)
+		return ctx.Err() == nil
+	}
+	w.Header().Set("Content-Type", cmp.Or(c.typed, contentType))
 	w.Header().Set("Content-Length", strconv.Itoa(len(c.answer)))
 	if c.plan.fate == fateHalf {
 		if _, err := w.Write(c.answer[:len(c.answer)/2]); err == nil {

@@ -14,60 +14,74 @@ const sessionIdle = 30 * time.Minute
 // OpenSession lets a human agent take a fan over: until it ends, the fan's messages are
 // not pushed. It answers NotFound, and Conflict when a session is open.
 func (s *Simulator) OpenSession(ctx context.Context, openID, agent string) (Push, error) {
-	return s.session(ctx, openID, func(f *fan) (string, string, error) {
+	return s.session(ctx, openID, func(f *fan, now time.Time) (*Push, error) {
 		if f.agent != "" {
-			return "", "", fault.New(fault.Conflict, "%s talks to %s already", openID, f.agent)
+			return nil, fault.New(fault.Conflict, "%s talks to %s already", openID, f.agent)
 		}
-		f.agent = agent
-		return "kf_create_session", agent, nil
+		return s.startSession(f, agent, now)
 	})
 }
 
 // CloseSession ends the agent's session. It answers NotFound, and Conflict when none is open.
 func (s *Simulator) CloseSession(ctx context.Context, openID string) (Push, error) {
-	return s.session(ctx, openID, func(f *fan) (string, string, error) {
+	return s.session(ctx, openID, func(f *fan, now time.Time) (*Push, error) {
 		if f.agent == "" {
-			return "", "", fault.New(fault.Conflict, "%s talks to no agent", openID)
+			return nil, fault.New(fault.Conflict, "%s talks to no agent", openID)
 		}
-		agent := f.agent
-		f.agent = ""
-		return "kf_close_session", agent, nil
+		return s.endSession(f, now)
 	})
 }
 
 func (s *Simulator) session(
-	ctx context.Context, openID string, change func(*fan) (name, agent string, err error),
+	ctx context.Context, openID string, change func(*fan, time.Time) (*Push, error),
 ) (Push, error) {
 	var p *Push
 	var failed error
 	now := s.clock.Now()
-	err := s.withFan(openID, func(f *fan) {
-		name, agent, err := change(f)
-		if err != nil {
-			failed = err
-			return
-		}
-		f.agentSeen = now.UnixMilli()
-		p, failed = s.newPush(f, ActKind(name), event(name, callback.KfSession{Account: agent}), now)
-	})
+	err := s.withFan(openID, func(f *fan) { p, failed = change(f, now) })
+	if err == nil {
+		err = failed
+	}
 	if err != nil {
 		return Push{}, err
 	}
-	if failed != nil {
-		return Push{}, failed
-	}
 	return s.deliverPush(ctx, p), nil
+}
+
+// takeOver begins a session; the fan is locked.
+func (f *fan) takeOver(agent string, now time.Time) {
+	f.agent, f.agentSince, f.agentSeen, f.waitSince = agent, now.UnixMilli(), now.UnixMilli(), 0
+}
+
+// startSession begins a session and prepares its event; the fan is locked.
+func (s *Simulator) startSession(f *fan, agent string, now time.Time) (*Push, error) {
+	f.takeOver(agent, now)
+	return s.sessionPush(f, "kf_create_session", agent, now)
+}
+
+// endSession ends the session that is open and prepares its event; the fan is locked.
+func (s *Simulator) endSession(f *fan, now time.Time) (*Push, error) {
+	agent := f.agent
+	f.agent = ""
+	return s.sessionPush(f, "kf_close_session", agent, now)
+}
+
+func (s *Simulator) sessionPush(f *fan, name, agent string, now time.Time) (*Push, error) {
+	return s.newPush(f, ActKind(name), event(name, callback.KfSession{Account: agent}), now)
+}
+
+// sessionIsIdle tells of a session that nobody touched for 30 minutes; the fan is locked.
+func (f *fan) sessionIsIdle(now time.Time) bool {
+	return f.agent != "" && now.UnixMilli()-f.agentSeen >= sessionIdle.Milliseconds()
 }
 
 // endIdleSession closes a session that nobody touched for 30 minutes. It is noticed when
 // the fan acts next, which is when it matters.
 func (s *Simulator) endIdleSession(f *fan, now time.Time) *Push {
-	if f.agent == "" || now.UnixMilli()-f.agentSeen < sessionIdle.Milliseconds() {
+	if !f.sessionIsIdle(now) {
 		return nil
 	}
-	agent := f.agent
-	f.agent = ""
-	p, err := s.newPush(f, "kf_close_session", event("kf_close_session", callback.KfSession{Account: agent}), now)
+	p, err := s.endSession(f, now)
 	if err != nil {
 		return nil // a KfSession can always be written
 	}
@@ -94,6 +108,7 @@ func (s *Simulator) AgentSays(openID, text string) error {
 			}
 		}
 		f.agentSeen = now.UnixMilli()
+		s.note(f, chatAgent, text, now)
 		arrival = Arrival{
 			AppID: f.account.config().AppID, OpenID: openID, Via: ViaAgent, Kind: "text",
 			Content: text, Key: s.key("text", text), At: now,

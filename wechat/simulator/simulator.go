@@ -54,11 +54,16 @@ type Simulator struct {
 	key      func(kind, content string) string
 	switches atomic.Pointer[Switches]
 	rules    atomic.Pointer[wechat.RuleSet]
+	routes   []route
+	byPath   map[string]api
 	faults   faultTable
 	accounts accountTable
 	tokens   sync.Map // access_token -> *token
 	fans     fanTable
 	record   recorder
+
+	components componentTable
+
 	push     *pusher
 	calls    atomic.Uint64 // sequence of calls; also feeds request ids
 	arrivals atomic.Uint64
@@ -81,7 +86,8 @@ func New(o Options) *Simulator {
 	if o.RingSize <= 0 {
 		o.RingSize = defaultRing
 	}
-	s := &Simulator{clock: o.Clock, seed: o.Seed, key: o.Key, done: make(chan struct{})}
+	s := &Simulator{clock: o.Clock, seed: o.Seed, key: o.Key, done: make(chan struct{}), routes: allRoutes()}
+	s.byPath = indexRoutes(s.routes)
 	if s.key == nil {
 		s.key = func(_, content string) string { return content }
 	}

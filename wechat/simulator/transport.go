@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,8 +13,8 @@ import (
 	"syscall"
 )
 
-// maxRequest bounds a request body: no call that the simulator knows is larger.
-const maxRequest = 1 << 20
+// maxRequest bounds a request body: no call that the simulator knows is larger. Videos may have 10 MB (platform.md 9).
+const maxRequest = 12 << 20
 
 // contentType is what the platform sends with JSON.
 const contentType = "application/json; encoding=utf-8"
@@ -35,7 +36,7 @@ func (t roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("simulator: before the call: %w", err)
 	}
-	c := t.s.begin(r.Method, r.URL.Path, r.URL.RawQuery, body)
+	c := t.s.begin(r, body)
 	t.s.process(c)
 	t.s.record.processed(c)
 	resp, lost, err := t.finish(ctx, r, c)
@@ -85,7 +86,13 @@ func (t roundTripper) finish(ctx context.Context, r *http.Request, c *call) (_ *
 		half := io.MultiReader(bytes.NewReader(c.answer[:len(c.answer)/2]), brokenReader{})
 		return response(r, http.StatusOK, half, len(c.answer)), true, nil
 	default:
-		return response(r, http.StatusOK, bytes.NewReader(c.answer), len(c.answer)), false, nil
+		resp := response(r, http.StatusOK, bytes.NewReader(c.answer), len(c.answer))
+		resp.Header.Set("Content-Type", cmp.Or(c.typed, contentType))
+		if c.redirect != "" {
+			resp.StatusCode, resp.Status = http.StatusFound, http.StatusText(http.StatusFound)
+			resp.Header.Set("Location", c.redirect)
+		}
+		return resp, false, nil
 	}
 }
 
