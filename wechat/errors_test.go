@@ -16,7 +16,7 @@ func TestClassOfFollowsThePlatformsTable(t *testing.T) {
 	cases := map[int]Class{
 		0: ClassOK, -1: ClassRetry, 40001: ClassToken, 40014: ClassToken, 42001: ClassToken,
 		40002: ClassBug, 40003: ClassFan, 40004: ClassMessage, 40007: ClassMessage, 40008: ClassBug, 40012: ClassMessage,
-		40013: ClassStopAccount, 40029: ClassReauthorise, 40031: ClassBug, 40033: ClassBug, 40037: ClassStopCampaign,
+		40013: ClassStopAccount, 40029: ClassReauthorise, 40030: ClassReauthorise, 40031: ClassBug, 61009: ClassReauthorise, 61013: ClassBug, 40033: ClassBug, 40037: ClassStopCampaign,
 		40125: ClassStopAccount, 40152: ClassStopCampaign, 40164: ClassStopAccount, 40200: ClassStopFeature,
 		40243: ClassStopAccount, 40249: ClassStopCampaign, 41001: ClassBug, 43004: ClassFan, 43019: ClassFan,
 		43101: ClassFan, 43116: ClassStopCampaign, 43117: ClassFan, 45002: ClassMessage, 45008: ClassMessage,
