@@ -56,7 +56,7 @@ func (c *Client) Budget(ctx context.Context, acc Account, path string) (Budget, 
 		return Budget{}, err
 	}
 	if answer.Quota == nil {
-		return Budget{}, lacking(apiQuotaGet, "quota")
+		return Budget{}, withoutProof(apiQuotaGet, "quota")
 	}
 	return Budget{
 		Daily: answer.Quota.Daily, Used: answer.Quota.Used, Remain: answer.Quota.Remain,
@@ -138,7 +138,7 @@ func (c *Client) RequestByID(ctx context.Context, acc Account, rid string) (Requ
 	case err != nil:
 		return Request{}, err
 	case answer.Request == nil:
-		return Request{}, lacking(apiRequestGet, "request")
+		return Request{}, withoutProof(apiRequestGet, "request")
 	}
 	r := answer.Request
 	return Request{
@@ -166,7 +166,7 @@ func (c *Client) ips(ctx context.Context, acc Account, api string) ([]string, er
 		return nil, err
 	}
 	if answer.List == nil {
-		return nil, lacking(api, "ip_list")
+		return nil, withoutProof(api, "ip_list")
 	}
 	return answer.List, nil
 }

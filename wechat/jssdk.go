@@ -105,7 +105,7 @@ func (c *Client) fetchTicket(ctx context.Context, acc Account) (JSTicket, error)
 	}
 	seconds, err := answer.ExpiresIn.Int64()
 	if err != nil || seconds <= 0 || seconds > maxTicketLife || answer.Ticket == "" {
-		return JSTicket{}, lacking(apiJSTicket, "ticket")
+		return JSTicket{}, withoutProof(apiJSTicket, "ticket")
 	}
 	life := time.Duration(seconds) * time.Second
 	return JSTicket{Value: answer.Ticket, UseUntil: now.Add(life - min(ticketMargin, life/2))}, nil

@@ -167,7 +167,7 @@ func (c *Client) personToken(ctx context.Context, acc Account, api string, query
 	}
 	seconds, err := answer.ExpiresIn.Int64()
 	if err != nil || seconds <= 0 || seconds > maxPersonToken || answer.AccessToken == "" || answer.OpenID == "" {
-		return PersonToken{}, lacking(api, "token of a person")
+		return PersonToken{}, withoutProof(api, "token of a person")
 	}
 	return PersonToken{
 		AccessToken: answer.AccessToken, RefreshToken: answer.RefreshToken, OpenID: answer.OpenID, UnionID: answer.UnionID,
@@ -188,7 +188,7 @@ func (c *Client) PersonInfo(ctx context.Context, acc Account, t PersonToken) (Pe
 		return Person{}, failure
 	}
 	if out.OpenID == "" {
-		return Person{}, lacking(apiPersonInfo, "openid")
+		return Person{}, withoutProof(apiPersonInfo, "openid")
 	}
 	return out, nil
 }

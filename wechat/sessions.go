@@ -92,7 +92,7 @@ func (c *Client) AgentSessionOf(ctx context.Context, acc Account, openid string)
 		return AgentSession{}, err
 	}
 	if answer.Agent == nil {
-		return AgentSession{}, lacking(apiSessionGet, "kf_account")
+		return AgentSession{}, withoutProof(apiSessionGet, "kf_account")
 	}
 	if *answer.Agent == "" {
 		return AgentSession{OpenID: openid}, nil
@@ -197,7 +197,7 @@ func (c *Client) ChatRecords(ctx context.Context, acc Account, q ChatQuery) (Cha
 	case err != nil:
 		return ChatPage{}, err
 	case answer.Number == nil:
-		return ChatPage{}, lacking(apiChatRecords, "number of records")
+		return ChatPage{}, withoutProof(apiChatRecords, "number of records")
 	}
 	page := ChatPage{Records: make([]ChatRecord, len(answer.List)), Next: answer.MsgID, More: *answer.Number >= q.Limit}
 	for i, r := range answer.List {
@@ -207,7 +207,7 @@ func (c *Client) ChatRecords(ctx context.Context, acc Account, q ChatQuery) (Cha
 	}
 	if page.More && page.Next <= q.Cursor {
 		// Whoever follows such a cursor reads the same page for ever.
-		return ChatPage{}, lacking(apiChatRecords, "cursor that goes on")
+		return ChatPage{}, withoutProof(apiChatRecords, "cursor that goes on")
 	}
 	return page, nil
 }
@@ -227,9 +227,4 @@ func (q *ChatQuery) validate() error {
 		check.badf("msgid", "range", "a cursor comes from the page before")
 	}
 	return errors.Join(check.errs...)
-}
-
-// lacking is the failure of an answer without the part that proves that it is one.
-func lacking(api, what string) *Error {
-	return &Error{API: api, Outcome: OutcomeLost, Err: errors.New("the answer holds no " + what)}
 }
