@@ -108,8 +108,8 @@ type Page struct {
 	Limit  int
 }
 
-// Pick reads the next rows of a lane in order of deadline; the deadline is their place in the lane. Of a row, what sending it takes is read, and no more. A step's messages are always complete: what the limit
-// cut off is left out or, when nothing else was found, read in spite of it.
+// Pick reads the next rows of a lane in order of deadline, which is their place in the lane; of each row what sending it takes, and no more. A step's messages
+// are always complete: what the limit cut off is left out or, when nothing else was found, read in spite of it.
 func (s *Store) Pick(tx *gorm.DB, accountID int64, p Page) ([]Delivery, error) {
 	key := int64(0)
 	if p.Lane == limits.LaneBulk {

@@ -60,7 +60,7 @@ type turns struct {
 	sources   []deliveries.Source // with due rows, when looked for last
 	looked    time.Time
 	epoch     int64 // of the stops, then
-	busy      bool  // the last round found something
+	busy      bool  // the last round left something
 }
 
 // Dispatched counts what one round did.

@@ -131,6 +131,16 @@ func (s *Simulator) enter(c *call, method string, verifiedOnly bool) (*account, 
 	return a, true
 }
 
+// enterService is enter for APIs that only verified service accounts have (platform.md 0.2).
+func (s *Simulator) enterService(c *call, method string) (*account, bool) {
+	a, ok := s.enter(c, method, true)
+	if ok && a.config().Type != Service {
+		c.refuse(codeUnauthorized)
+		return nil, false
+	}
+	return a, ok
+}
+
 // queryValue reads one value of a raw query without building a map: sends take this path.
 func queryValue(raw, name string) string {
 	for part := range strings.SplitSeq(raw, "&") {

@@ -121,6 +121,18 @@ func parseMenuBody(body []byte) (map[string]json.RawMessage, int) {
 	return top, code
 }
 
+// parseMenuName reads a body that holds one text and nothing else.
+func parseMenuName(body []byte, name string) (value string, code int) {
+	top, code := parseMenuBody(body)
+	if code == codeOK {
+		code = readString(top, name, &value)
+	}
+	if code == codeOK && len(top) > 1 {
+		code = codeUnknownField
+	}
+	return value, code
+}
+
 // serveMenuCreate is POST /cgi-bin/menu/create (platform.md 8.1).
 func (s *Simulator) serveMenuCreate(c *call) {
 	a, ok := s.enterMenu(c, "POST", false)
@@ -255,14 +267,7 @@ func (s *Simulator) serveMenuDeleteRule(c *call) {
 	if !ok {
 		return
 	}
-	var id string
-	top, code := parseMenuBody(c.body)
-	if code == codeOK {
-		code = readString(top, "menuid", &id)
-	}
-	if code == codeOK && len(top) > 1 {
-		code = codeUnknownField
-	}
+	id, code := parseMenuName(c.body, "menuid")
 	if code != codeOK {
 		c.refuse(code)
 		return
@@ -283,14 +288,7 @@ func (s *Simulator) serveMenuTryMatch(c *call) {
 	if !ok {
 		return
 	}
-	var id string
-	top, code := parseMenuBody(c.body)
-	if code == codeOK {
-		code = readString(top, "user_id", &id)
-	}
-	if code == codeOK && len(top) > 1 {
-		code = codeUnknownField
-	}
+	id, code := parseMenuName(c.body, "user_id")
 	if code != codeOK {
 		c.refuse(code)
 		return

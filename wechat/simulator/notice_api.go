@@ -62,7 +62,7 @@ type noticeData[T any] struct {
 }
 
 func (s *Simulator) serveNoticeCategories(c *call) {
-	a, ok := s.enterTemplates(c, http.MethodGet)
+	a, ok := s.enterService(c, http.MethodGet)
 	if !ok {
 		return
 	}
@@ -84,7 +84,7 @@ func (s *Simulator) serveNoticeCategories(c *call) {
 
 // serveNoticeTitles pages through the library's templates of some of the account's categories.
 func (s *Simulator) serveNoticeTitles(c *call) {
-	a, ok := s.enterTemplates(c, http.MethodGet)
+	a, ok := s.enterService(c, http.MethodGet)
 	if !ok {
 		return
 	}
@@ -151,7 +151,7 @@ func readTitlesQuery(query string) (ids []int, start, limit, code int) {
 }
 
 func (s *Simulator) serveNoticeKeywords(c *call) {
-	if _, ok := s.enterTemplates(c, http.MethodGet); !ok {
+	if _, ok := s.enterService(c, http.MethodGet); !ok {
 		return
 	}
 	tid, err := strconv.Atoi(queryValue(c.query, "tid"))
@@ -175,7 +175,7 @@ func (s *Simulator) serveNoticeKeywords(c *call) {
 
 // serveAddNotice is POST /wxaapi/newtmpl/addtemplate.
 func (s *Simulator) serveAddNotice(c *call) {
-	a, ok := s.enterTemplates(c, http.MethodPost)
+	a, ok := s.enterService(c, http.MethodPost)
 	if !ok {
 		return
 	}
@@ -240,7 +240,7 @@ func readNewNotice(body []byte) (tid int, kids []int, code int) {
 }
 
 func (s *Simulator) serveNoticeTemplates(c *call) {
-	a, ok := s.enterTemplates(c, http.MethodGet)
+	a, ok := s.enterService(c, http.MethodGet)
 	if !ok {
 		return
 	}
@@ -270,7 +270,7 @@ func (s *Simulator) serveNoticeTemplates(c *call) {
 }
 
 func (s *Simulator) serveDeleteNotice(c *call) {
-	if a, ok := s.enterTemplates(c, http.MethodPost); ok {
+	if a, ok := s.enterService(c, http.MethodPost); ok {
 		deleteTemplate(c, a, "priTmplId", &a.notice.private)
 	}
 }

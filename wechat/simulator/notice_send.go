@@ -10,7 +10,7 @@ import (
 
 // serveNoticeSend is POST /cgi-bin/message/subscribe/bizsend (platform.md 4.6).
 func (s *Simulator) serveNoticeSend(c *call) {
-	a, ok := s.enterTemplates(c, http.MethodPost)
+	a, ok := s.enterService(c, http.MethodPost)
 	if !ok {
 		return
 	}

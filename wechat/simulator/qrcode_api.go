@@ -73,19 +73,9 @@ type qrRequest struct {
 	scene     string
 }
 
-// serviceOnly is what APIs of verified service accounts begin with (platform.md 0.2).
-func (s *Simulator) serviceOnly(c *call) (*account, bool) {
-	a, ok := s.enter(c, "POST", true)
-	if ok && a.config().Type != Service {
-		c.refuse(codeUnauthorized)
-		return nil, false
-	}
-	return a, ok
-}
-
 // serveQRCodeCreate is POST /cgi-bin/qrcode/create.
 func (s *Simulator) serveQRCodeCreate(c *call) {
-	a, ok := s.serviceOnly(c)
+	a, ok := s.enterService(c, "POST")
 	if !ok {
 		return
 	}

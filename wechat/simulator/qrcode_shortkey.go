@@ -21,7 +21,7 @@ type shortKey struct {
 
 // serveShortKeyGen is POST /cgi-bin/shorten/gen (platform.md 6.2).
 func (s *Simulator) serveShortKeyGen(c *call) {
-	a, ok := s.serviceOnly(c)
+	a, ok := s.enterService(c, "POST")
 	if !ok {
 		return
 	}
@@ -69,7 +69,7 @@ func base62Text(n int, seed uint64) string {
 // serveShortKeyFetch is POST /cgi-bin/shorten/fetch. Unknown, foreign and expired keys are
 // not told apart.
 func (s *Simulator) serveShortKeyFetch(c *call) {
-	a, ok := s.serviceOnly(c)
+	a, ok := s.enterService(c, "POST")
 	if !ok {
 		return
 	}

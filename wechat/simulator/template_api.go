@@ -92,16 +92,6 @@ func findTemplate(list []*privateTemplate, id string) *privateTemplate {
 	return nil
 }
 
-// enterTemplates is enter for APIs that only verified service accounts have (platform.md 0.2).
-func (s *Simulator) enterTemplates(c *call, method string) (*account, bool) {
-	a, ok := s.enter(c, method, true)
-	if ok && a.config().Type != Service {
-		c.refuse(codeUnauthorized)
-		return nil, false
-	}
-	return a, ok
-}
-
 // templateID invents an id of 43 letters; the account is locked.
 func (s *Simulator) templateID(a *account) string {
 	a.template.added++
@@ -109,7 +99,7 @@ func (s *Simulator) templateID(a *account) string {
 }
 
 func (s *Simulator) serveSetIndustry(c *call) {
-	a, ok := s.enterTemplates(c, http.MethodPost)
+	a, ok := s.enterService(c, http.MethodPost)
 	if !ok {
 		return
 	}
@@ -146,7 +136,7 @@ func (s *Simulator) serveSetIndustry(c *call) {
 }
 
 func (s *Simulator) serveGetIndustry(c *call) {
-	a, ok := s.enterTemplates(c, http.MethodGet)
+	a, ok := s.enterService(c, http.MethodGet)
 	if !ok {
 		return
 	}
@@ -171,7 +161,7 @@ func (s *Simulator) serveGetIndustry(c *call) {
 
 // serveAddTemplate takes a category template over. Old industry templates cannot be taken any more (platform.md 4.3).
 func (s *Simulator) serveAddTemplate(c *call) {
-	a, ok := s.enterTemplates(c, http.MethodPost)
+	a, ok := s.enterService(c, http.MethodPost)
 	if !ok {
 		return
 	}
@@ -235,7 +225,7 @@ func (a *account) takeTemplate(number string, names []string) (*privateTemplate,
 }
 
 func (s *Simulator) servePrivateTemplates(c *call) {
-	a, ok := s.enterTemplates(c, http.MethodGet)
+	a, ok := s.enterService(c, http.MethodGet)
 	if !ok {
 		return
 	}
@@ -257,7 +247,7 @@ func (s *Simulator) servePrivateTemplates(c *call) {
 }
 
 func (s *Simulator) serveDeleteTemplate(c *call) {
-	if a, ok := s.enterTemplates(c, http.MethodPost); ok {
+	if a, ok := s.enterService(c, http.MethodPost); ok {
 		deleteTemplate(c, a, "template_id", &a.template.private)
 	}
 }

@@ -77,7 +77,7 @@ type templateSending struct {
 
 // serveTemplateSend is POST /cgi-bin/message/template/send (platform.md 4.1).
 func (s *Simulator) serveTemplateSend(c *call) {
-	a, ok := s.enterTemplates(c, http.MethodPost)
+	a, ok := s.enterService(c, http.MethodPost)
 	if !ok {
 		return
 	}
