@@ -8,10 +8,10 @@ TEST_TIMEOUT ?= 20m
 FUZZ_TIME ?= 10s
 LINT := go tool -modfile=tools/go.mod golangci-lint
 
-.PHONY: help run demo test lint fmt bench fuzz build
+.PHONY: help run demo test test-sdk lint fmt bench fuzz build
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 run: ## start everything on the embedded storage at http://127.0.0.1:8080 (HONGYAN_ADDR moves it)
 	go run ./cmd/hongyan serve
@@ -21,6 +21,10 @@ demo: ## a week of a sandbox account on a virtual clock, then one drip in real t
 
 test: ## all tests with the race detector; with MySQL and Redis too when they can be reached
 	go test -race -count=1 -timeout=$(TEST_TIMEOUT) -p=$(PARALLEL) ./...
+	@$(MAKE) --no-print-directory test-sdk
+
+test-sdk: ## published Go SDKs against the simulator; a module of its own, the SDKs come from the module proxy
+	cd wechat/simulator/sdktest && go test -race -count=1 -timeout=1m -p=$(PARALLEL) ./...
 
 lint: ## golangci-lint at the version pinned in tools/go.mod
 	$(LINT) run ./...
