@@ -26,7 +26,7 @@ type room struct {
 // the two rooms in cmd, through an interface that the user of the other declares.
 func house() rules {
 	domain := []string{
-		"accounts", "limits", "fans", "segments", "templates", "deliveries", "qrcodes", "posters", "replies", "menus", "campaigns",
+		"accounts", "limits", "fans", "segments", "templates", "deliveries", "qrcodes", "posters", "replies", "menus", "campaigns", "webhooks",
 	}
 	return rules{
 		module: "hongyan",
@@ -47,6 +47,7 @@ func house() rules {
 			"posters":          {imports: []string{"accounts", "fans", "qrcodes", "templates", "deliveries", "wechat", "internal"}},
 			"replies":          {imports: []string{"accounts", "fans", "templates", "deliveries", "internal"}},
 			"menus":            {imports: []string{"accounts", "fans", "templates", "wechat", "internal"}},
+			"webhooks":         {imports: []string{"internal"}},
 			"campaigns": {imports: []string{
 				"guard", "accounts", "limits", "fans", "segments", "templates", "deliveries", "wechat", "internal",
 			}},
@@ -56,8 +57,9 @@ func house() rules {
 			"admin/console": {},
 		},
 		confined: map[string][]string{
-			"github.com/gofiber/fiber": {"cmd", "admin"},
-			"github.com/hibiken/asynq": {"scheduler"},
+			"github.com/gofiber/fiber":      {"cmd", "admin"},
+			"github.com/danielgtaylor/huma": {"cmd", "admin"},
+			"github.com/hibiken/asynq":      {"scheduler"},
 		},
 		testSupport: []string{"internal/testdb", "internal/startstop/startstoptest", "internal/archtest"},
 		wallClock:   []string{"internal/clock"},

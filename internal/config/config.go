@@ -7,6 +7,7 @@
 package config
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -70,26 +71,33 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // Config is what a process is told. Each field's variable is in the comment.
 type Config struct {
-	Addr            string        // HONGYAN_ADDR: host:port to listen on; port 0 takes a free one
-	DataDir         string        // HONGYAN_DATA_DIR: embedded database, generated key, installation epoch, uploads
-	MySQLDSN        Secret        // HONGYAN_MYSQL_DSN: user:password@tcp(host:3306)/name; empty: the embedded database
-	RedisURL        Secret        // HONGYAN_REDIS_URL: redis://… ; empty: the embedded queue
-	SecretKey       Secret        // HONGYAN_SECRET_KEY: 32 bytes in base64 that encrypt the accounts' secrets; see Key
-	Role            Role          // HONGYAN_ROLE
-	LogLevel        slog.Level    // HONGYAN_LOG_LEVEL: debug, info, warn, error
-	LogFormat       string        // HONGYAN_LOG_FORMAT: text or json
-	ShutdownTimeout time.Duration // HONGYAN_SHUTDOWN_TIMEOUT: how long running sends may finish when the process stops
-	PublicURL       string        // HONGYAN_PUBLIC_URL: where the platform and fans reach this server, without a slash at the end; may be empty
-	Sandbox         Switch        // HONGYAN_SANDBOX: an account of invented fans on the simulator
-	Workers         int           // HONGYAN_WORKERS: most platform calls in flight in this process
+	Addr              string        // HONGYAN_ADDR: host:port to listen on; port 0 takes a free one
+	DataDir           string        // HONGYAN_DATA_DIR: embedded database, generated key, installation epoch, uploads
+	MySQLDSN          Secret        // HONGYAN_MYSQL_DSN: user:password@tcp(host:3306)/name; empty: the embedded database
+	RedisURL          Secret        // HONGYAN_REDIS_URL: redis://… ; empty: the embedded queue
+	SecretKey         Secret        // HONGYAN_SECRET_KEY: 32 bytes in base64 that encrypt the accounts' secrets; see Key
+	SecretKeyPrevious Secret        // HONGYAN_SECRET_KEY_PREVIOUS: the key before that one, while it is being changed; see PreviousKey
+	Role              Role          // HONGYAN_ROLE
+	LogLevel          slog.Level    // HONGYAN_LOG_LEVEL: debug, info, warn, error
+	LogFormat         string        // HONGYAN_LOG_FORMAT: text or json
+	ShutdownTimeout   time.Duration // HONGYAN_SHUTDOWN_TIMEOUT: how long running sends may finish when the process stops
+	PublicURL         string        // HONGYAN_PUBLIC_URL: where the platform and fans reach this server, without a slash at the end; may be empty
+	Sandbox           Switch        // HONGYAN_SANDBOX: an account of invented fans on the simulator
+	Workers           int           // HONGYAN_WORKERS: most platform calls in flight in this process
+	WebhooksInside    Switch        // HONGYAN_WEBHOOKS_INSIDE: whether webhooks may reach addresses inside of the own network, on or off
 }
 
 // Embedded reports whether database and queue live inside this process.
 func (c Config) Embedded() bool { return c.MySQLDSN == "" }
 
 // Key returns the 32 bytes of SecretKey, or nil when it is unset or wrong.
-func (c Config) Key() []byte {
-	key, err := base64.StdEncoding.DecodeString(string(c.SecretKey))
+func (c Config) Key() []byte { return decodeKey(c.SecretKey) }
+
+// PreviousKey returns the 32 bytes of SecretKeyPrevious, or nil when it is unset or wrong.
+func (c Config) PreviousKey() []byte { return decodeKey(c.SecretKeyPrevious) }
+
+func decodeKey(text Secret) []byte {
+	key, err := base64.StdEncoding.DecodeString(string(text))
 	if err != nil || len(key) != keyLen {
 		return nil
 	}
@@ -98,8 +106,8 @@ func (c Config) Key() []byte {
 
 // String shows the settings without the secrets, for the log line at the start.
 func (c Config) String() string {
-	return fmt.Sprintf("addr=%s data_dir=%s mysql_dsn=%s redis_url=%s secret_key=%s role=%s log_level=%s log_format=%s shutdown_timeout=%s public_url=%s sandbox=%s workers=%d",
-		c.Addr, c.DataDir, c.MySQLDSN, c.RedisURL, c.SecretKey, c.Role, c.LogLevel, c.LogFormat, c.ShutdownTimeout, c.PublicURL, c.Sandbox, c.Workers)
+	return fmt.Sprintf("addr=%s data_dir=%s mysql_dsn=%s redis_url=%s secret_key=%s secret_key_previous=%s role=%s log_level=%s log_format=%s shutdown_timeout=%s public_url=%s sandbox=%s workers=%d webhooks_inside=%s",
+		c.Addr, c.DataDir, c.MySQLDSN, c.RedisURL, c.SecretKey, c.SecretKeyPrevious, c.Role, c.LogLevel, c.LogFormat, c.ShutdownTimeout, c.PublicURL, c.Sandbox, c.Workers, c.WebhooksInside)
 }
 
 const (
@@ -117,6 +125,7 @@ func (c Config) Validate() error {
 		check(c.DataDir != "", "DATA_DIR", "required", "name a directory"),
 		oneOf("ROLE", c.Role, RoleAll, RoleAPI, RoleWorker),
 		oneOf("SANDBOX", c.Sandbox, Auto, On, Off),
+		oneOf("WEBHOOKS_INSIDE", c.WebhooksInside, On, Off),
 		oneOf("LOG_FORMAT", c.LogFormat, "text", "json"),
 		check(c.ShutdownTimeout >= minShutdown && c.ShutdownTimeout <= maxShutdown, "SHUTDOWN_TIMEOUT", "range",
 			"must be between %s and %s", minShutdown, maxShutdown),
@@ -158,10 +167,24 @@ func (c Config) checkStorage() error {
 
 func (c Config) checkKey() error {
 	if c.SecretKey == "" {
-		return check(c.Embedded(), "SECRET_KEY", "required",
-			"must be set with MySQL, because all processes need the same key; make one with: openssl rand -base64 32")
+		return errors.Join(c.checkPreviousKey(), check(c.Embedded(), "SECRET_KEY", "required",
+			"must be set with MySQL, because all processes need the same key; make one with: openssl rand -base64 32"))
 	}
-	return check(c.Key() != nil, "SECRET_KEY", "format", "must be %d bytes in base64; make one with: openssl rand -base64 32", keyLen)
+	return errors.Join(c.checkPreviousKey(),
+		check(c.Key() != nil, "SECRET_KEY", "format", "must be %d bytes in base64; make one with: openssl rand -base64 32", keyLen))
+}
+
+func (c Config) checkPreviousKey() error {
+	switch {
+	case c.SecretKeyPrevious == "":
+		return nil
+	case c.PreviousKey() == nil:
+		return bad("SECRET_KEY_PREVIOUS", "format", "must be %d bytes in base64: the HONGYAN_SECRET_KEY that was in use before", keyLen)
+	case c.SecretKey == "":
+		return bad("SECRET_KEY_PREVIOUS", "together", "needs HONGYAN_SECRET_KEY, the key that takes its place; keys that the embedded storage made are changed by hongyan rotate-key alone")
+	default:
+		return check(!bytes.Equal(c.PreviousKey(), c.Key()), "SECRET_KEY_PREVIOUS", "same", "is the same key as HONGYAN_SECRET_KEY; unset it, or give the key that was in use before")
+	}
 }
 
 func (c Config) checkPublicURL() error {

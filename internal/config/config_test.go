@@ -21,7 +21,10 @@ import (
 
 const hush = "hush-hush"
 
-var key = base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 32)))
+var (
+	key      = base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 32)))
+	previous = base64.StdEncoding.EncodeToString([]byte(strings.Repeat("p", 32)))
+)
 
 func load(t *testing.T, environ ...string) (config.Config, error) {
 	t.Helper()
@@ -35,7 +38,7 @@ func TestNothingSetIsTheEmbeddedDefault(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, config.Config{
 		Addr: "127.0.0.1:8080", DataDir: "./data", Role: config.RoleAll, LogLevel: slog.LevelInfo, LogFormat: "text",
-		ShutdownTimeout: 25 * time.Second, Sandbox: config.Auto, Workers: 50,
+		ShutdownTimeout: 25 * time.Second, Sandbox: config.Auto, Workers: 50, WebhooksInside: config.Off,
 	}, c)
 	require.True(t, c.Embedded())
 	require.Nil(t, c.Key())
@@ -66,10 +69,11 @@ func TestSecretsComeFromFiles(t *testing.T) {
 	c, err := load(t,
 		"HONGYAN_MYSQL_DSN_FILE="+write("dsn", "u:"+hush+"@tcp(db:3306)/hongyan"), "HONGYAN_MYSQL_DSN=",
 		"HONGYAN_REDIS_URL_FILE="+write("redis", "redis://:"+hush+"@redis:6379/0"),
-		"HONGYAN_SECRET_KEY_FILE="+write("key", key), "HONGYAN_ROLE=worker")
+		"HONGYAN_SECRET_KEY_FILE="+write("key", key), "HONGYAN_SECRET_KEY_PREVIOUS_FILE="+write("previous", previous), "HONGYAN_ROLE=worker")
 	require.NoError(t, err)
 	require.Equal(t, "u:"+hush+"@tcp(db:3306)/hongyan", string(c.MySQLDSN))
 	require.Equal(t, []byte(strings.Repeat("k", 32)), c.Key())
+	require.Equal(t, []byte(strings.Repeat("p", 32)), c.PreviousKey())
 
 	encoded, err := json.Marshal(c)
 	require.NoError(t, err)
@@ -78,6 +82,7 @@ func TestSecretsComeFromFiles(t *testing.T) {
 	for _, text := range []string{c.String(), fmt.Sprintf("%v %+v %#v", c, c, c), string(encoded), logged.String()} {
 		require.NotContains(t, text, hush)
 		require.NotContains(t, text, key)
+		require.NotContains(t, text, previous)
 	}
 }
 
@@ -110,6 +115,10 @@ func TestStorageIsEmbeddedOrServersNeverHalf(t *testing.T) {
 		"no mysql":             {[]string{redis}, "HONGYAN_MYSQL_DSN"},
 		"no key":               {[]string{mysql, redis}, "HONGYAN_SECRET_KEY"},
 		"short key":            {[]string{"HONGYAN_SECRET_KEY=c2hvcnQ="}, "HONGYAN_SECRET_KEY"},
+		"while rotating":       {[]string{mysql, redis, secret, "HONGYAN_SECRET_KEY_PREVIOUS=" + previous}, ""},
+		"short previous key":   {[]string{mysql, redis, secret, "HONGYAN_SECRET_KEY_PREVIOUS=c2hvcnQ="}, "HONGYAN_SECRET_KEY_PREVIOUS"},
+		"one key twice":        {[]string{mysql, redis, secret, "HONGYAN_SECRET_KEY_PREVIOUS=" + key}, "HONGYAN_SECRET_KEY_PREVIOUS"},
+		"previous key alone":   {[]string{"HONGYAN_SECRET_KEY_PREVIOUS=" + previous}, "HONGYAN_SECRET_KEY_PREVIOUS"},
 		"no database":          {[]string{"HONGYAN_MYSQL_DSN=u:p@tcp(db:3306)/", redis, secret}, "HONGYAN_MYSQL_DSN"},
 		"wrong scheme":         {[]string{mysql, "HONGYAN_REDIS_URL=http://redis", secret}, "HONGYAN_REDIS_URL"},
 		"embedded worker":      {[]string{"HONGYAN_ROLE=worker"}, "HONGYAN_ROLE"},

@@ -35,6 +35,7 @@ func settings() []setting {
 		{name: "mysql_dsn", secret: true},
 		{name: "redis_url", secret: true},
 		{name: "secret_key", secret: true},
+		{name: "secret_key_previous", secret: true},
 		{name: "role", byDefault: string(RoleAll), help: "all, api or worker"},
 		{name: "log_level", byDefault: "info", help: "debug, info, warn or error"},
 		{name: "log_format", byDefault: "text", help: "text or json"},
@@ -42,6 +43,7 @@ func settings() []setting {
 		{name: "public_url", help: "where the platform and fans reach this server"},
 		{name: "sandbox", byDefault: string(Auto), help: "an account of invented fans on the simulator: auto, on or off"},
 		{name: "workers", byDefault: "50", help: "most platform calls in flight in this process"},
+		{name: "webhooks_inside", byDefault: string(Off), help: "whether webhooks may reach addresses inside of the own network: on or off"},
 	}
 }
 
@@ -160,7 +162,7 @@ func secretFile(key, path string, environ []string) (string, error) {
 	}
 	content, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if err != nil {
-		return "", fault.BadField(variable(key)+"_FILE", "unreadable", "%v", err)
+		return "", fault.BadField(variable(key)+"_FILE", "unreadable", "the file cannot be read: %v", err)
 	}
 	return strings.TrimSpace(string(content)), nil
 }
@@ -171,8 +173,9 @@ func build(k *koanf.Koanf) (Config, error) {
 	c := Config{
 		Addr: k.String("addr"), DataDir: k.String("data_dir"),
 		MySQLDSN: Secret(k.String("mysql_dsn")), RedisURL: Secret(k.String("redis_url")), SecretKey: Secret(k.String("secret_key")),
-		Role: Role(k.String("role")), LogFormat: k.String("log_format"),
-		PublicURL: strings.TrimRight(k.String("public_url"), "/"), Sandbox: Switch(k.String("sandbox")),
+		SecretKeyPrevious: Secret(k.String("secret_key_previous")),
+		Role:              Role(k.String("role")), LogFormat: k.String("log_format"),
+		PublicURL: strings.TrimRight(k.String("public_url"), "/"), Sandbox: Switch(k.String("sandbox")), WebhooksInside: Switch(k.String("webhooks_inside")),
 	}
 	var errs []error
 	if err := c.LogLevel.UnmarshalText([]byte(k.String("log_level"))); err != nil {

@@ -26,7 +26,7 @@ func lockFile(path string) (*fileLock, error) {
 		err = errors.Join(err, closeErr)
 	}
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, fault.Wrap(fault.Conflict, err,
+		return nil, fault.New(fault.Conflict, // without the cause, which would tell a person nothing more
 			"another Hongyan process uses this data directory (%s is locked); stop it, give this one its own HONGYAN_DATA_DIR, or use MySQL and Redis for several processes", path)
 	}
 	return nil, fault.Wrap(fault.Unavailable, err, "lock %s", path)

@@ -243,6 +243,7 @@ func TestSecondProcessIsRefused(t *testing.T) {
 	_, err = database.Open(t.Context(), database.Options{Path: path})
 	require.True(t, fault.Is(err, fault.Conflict), "%v", err)
 	require.ErrorContains(t, err, "another Hongyan process")
+	require.NotContains(t, err.Error(), "temporarily", "a person can do nothing with the error of the system call")
 	require.NoError(t, db.Close())
 	db, err = database.Open(t.Context(), database.Options{Path: path})
 	require.NoError(t, err)

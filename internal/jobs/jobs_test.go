@@ -138,6 +138,27 @@ func TestAJobRunsToItsEndOnceAndKeepsItsResult(t *testing.T) {
 	})
 }
 
+func TestARunnerCanAskWhetherItsWorkWasEverDone(t *testing.T) {
+	t.Parallel()
+	each(t, func(o *office) {
+		var before []bool
+		w := o.worker("a")
+		w.Runners[kind] = func(ctx context.Context, r *jobs.Run) error {
+			done, err := r.FinishedBefore(ctx)
+			before = append(before, done)
+			return err
+		}
+		require.NoError(t, o.store.Create(t.Context(), &jobs.Job{AccountID: account + 1, Kind: kind}))
+		require.True(t, o.run(w))
+		require.NoError(t, o.store.Cancel(t.Context(), account, o.create().ID))
+		for range 2 {
+			o.create()
+			require.True(t, o.run(w))
+		}
+		require.Equal(t, []bool{false, false, true}, before, "another account's does not count, nor does a cancelled one")
+	})
+}
+
 func TestAnAccountHasOneOpenJobOfAKind(t *testing.T) {
 	t.Parallel()
 	each(t, func(o *office) {
@@ -258,6 +279,33 @@ func TestAStepThatSucceedsBeginsTheCountOfTriesAnew(t *testing.T) {
 		o.before = func(int64) error { return nil }
 		require.True(t, o.run(o.worker("b")))
 		o.finished(j.ID)
+	})
+}
+
+func TestAJobThatCanOnlyGoOnLaterWaitsUntilThenAndIsNeverGivenUp(t *testing.T) {
+	t.Parallel()
+	each(t, func(o *office) {
+		j := o.create()
+		used := true
+		o.before = func(n int64) error {
+			if n == 8 && used {
+				return fmt.Errorf("step %d: %w", n, jobs.Later(o.clk.Now().Add(5*time.Hour), fault.New(fault.Forbidden, "the day's quota is used up")))
+			}
+			return nil
+		}
+		for range 8 { // more often than a job may fail
+			require.True(t, o.run(o.worker("a")))
+			half := o.find(j.ID)
+			require.Equal(t, []any{jobs.StateWaiting, int64(7), 0}, []any{half.State, half.Done, half.Tries})
+			require.Contains(t, half.Error, "quota is used up")
+			o.clk.Advance(5*time.Hour - time.Millisecond)
+			require.False(t, o.run(o.worker("a")), "not before its time")
+			o.clk.Advance(time.Millisecond)
+		}
+		used = false
+		require.True(t, o.run(o.worker("a")))
+		o.finished(j.ID)
+		require.NoError(t, jobs.Later(o.clk.Now(), nil))
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -12,6 +13,29 @@ import (
 
 // ErrStopped says that the job is not this worker's any more: it was paused or cancelled, or another worker took it over. The runner must return it.
 var ErrStopped = errors.New("the job was stopped")
+
+// later is a failure that a certain time heals.
+type later struct {
+	at  time.Time
+	err error
+}
+
+func (e *later) Error() string { return e.err.Error() }
+func (e *later) Unwrap() error { return e.err }
+
+// Later is the error of a runner that can only go on from a certain time, as when a quota of the day is used up or the account is stopped: the job waits until
+// then, and that does not count as a try. A nil err stays nil.
+func Later(at time.Time, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &later{at, err}
+}
+
+func isLater(err error) bool {
+	_, ok := errors.AsType[*later](err)
+	return ok
+}
 
 // Run is a job in a worker's hands. It is used by one goroutine.
 type Run struct {
@@ -57,7 +81,18 @@ func (r *Run) Step(ctx context.Context, do func(tx *gorm.DB) (Progress, error)) 
 		r.parts++
 	}
 	r.Tries = 0
+	r.store.progressed(r.Job)
 	return nil
+}
+
+// FinishedBefore reports whether another job of this kind has finished for the account.
+func (r *Run) FinishedBefore(ctx context.Context) (bool, error) {
+	var found []int64
+	err := r.store.db.Read(ctx).Raw("SELECT id FROM jobs WHERE account_id = ? AND kind = ? AND state = ? LIMIT 1", r.AccountID, r.Kind, StateFinished).Scan(&found).Error
+	if err != nil {
+		return false, fmt.Errorf("look for earlier jobs: %w", err)
+	}
+	return len(found) > 0, nil
 }
 
 func (r *Run) hold(tx *gorm.DB) error {
@@ -106,24 +141,36 @@ func (r *Run) keep(ctx context.Context) (ok bool, err error) {
 	return ok, nil
 }
 
+// forgetCursor goes with an end that is none of the work's own: nobody goes on from there, and a cursor may name a person.
+const forgetCursor = ", progress = ''"
+
 // end records how a try ended.
 func (r *Run) end(ctx context.Context, failed error) error {
 	now := r.store.clock.Now()
-	to, text := StateFinished, ""
+	to, text, tries := StateFinished, "", 1
 	var due any
 	if failed != nil {
 		to, text = StateFailed, cut(failed.Error())
-		if again(failed) && r.Tries < len(backoff) {
+		if wait, ok := errors.AsType[*later](failed); ok {
+			to, due, tries = StateWaiting, wait.at.UnixMilli(), 0
+		} else if again(failed) && r.Tries < len(backoff) {
 			to, due = StateWaiting, now.Add(backoff[r.Tries]).UnixMilli()
 		}
 	}
 	return r.store.db.Tx(ctx, func(tx *gorm.DB) error {
-		set, args := "state = ?, error = ?, owner = '', due_at = ?, tries = tries + 1", []any{to, text, due}
+		set, args := "state = ?, error = ?, owner = '', due_at = ?, tries = tries + ?", []any{to, text, due, tries}
 		if to.Ended() {
 			set, args = set+", open_key = NULL, ended_at = ?", append(args, now.UnixMilli())
 		}
+		if to == StateFailed {
+			set += forgetCursor
+		}
 		// Whoever paused it or took it over has decided what becomes of it.
-		return tx.Exec("UPDATE jobs SET "+set+" WHERE id = ? AND state = ? AND owner = ?", append(args, r.ID, StateRunning, r.owner)...).Error
+		res := tx.Exec("UPDATE jobs SET "+set+" WHERE id = ? AND state = ? AND owner = ?", append(args, r.ID, StateRunning, r.owner)...)
+		if res.Error != nil || res.RowsAffected == 0 {
+			return res.Error
+		}
+		return r.store.changed(tx, r.Job, to)
 	})
 }
 

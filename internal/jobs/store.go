@@ -16,8 +16,9 @@ import (
 
 // Store keeps jobs.
 type Store struct {
-	db    *database.DB
-	clock clock.Clock
+	db       *database.DB
+	clock    clock.Clock
+	observer Observer // may be nil
 }
 
 // New returns the jobs kept in db.
@@ -43,7 +44,7 @@ func (s *Store) Create(ctx context.Context, j *Job) error {
 			return fault.New(fault.Conflict, "a job of kind %s is open already; wait for its end, or cancel it", j.Kind)
 		}
 		*j = found[0]
-		return nil
+		return s.changed(tx, *j, StateWaiting)
 	})
 }
 
@@ -103,13 +104,16 @@ func (s *Store) change(ctx context.Context, accountID, id int64, to State) error
 		case to == StateWaiting:
 			set, args = "state = ?, tries = 0, due_at = ?", []any{to, now}
 		case to.Ended():
-			set, args = set+", open_key = NULL, ended_at = ?", append(args, now)
+			set, args = set+", open_key = NULL, ended_at = ?"+forgetCursor, append(args, now)
 		}
 		res := tx.Exec("UPDATE jobs SET "+set+" WHERE id = ? AND state = ?", append(args, id, found[0].State)...)
 		if res.Error == nil && res.RowsAffected == 0 {
 			return fault.New(fault.Conflict, "the job changed meanwhile; look again")
 		}
-		return res.Error
+		if res.Error != nil {
+			return res.Error
+		}
+		return s.changed(tx, found[0], to)
 	})
 }
 

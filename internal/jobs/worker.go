@@ -13,8 +13,8 @@ import (
 	"hongyan/internal/fault"
 )
 
-// Runner does a job of one kind, in steps, from r.Cursor on. It returns nil when all is done, ErrStopped as it got it, and any other error to be tried again later,
-// unless its code says that trying cannot help.
+// Runner does a job of one kind, in steps, from r.Cursor on. It returns nil when all is done, ErrStopped as it got it, Later to go on at a certain time, and any
+// other error to be tried again, unless its code says that trying cannot help.
 type Runner func(ctx context.Context, r *Run) error
 
 // backoff is how long a job waits after each try in a row that came to no step; after the last it has failed.
@@ -71,6 +71,8 @@ func (w *Worker) RunOnce(ctx context.Context) (ran bool, err error) {
 		return true, nil
 	case err != nil && ctx.Err() != nil:
 		return true, w.giveBack(ctx, r)
+	case isLater(err):
+		w.Log.Info("job waits", "job", r.ID, "kind", r.Kind, "done", r.Done, "for", err)
 	case err != nil:
 		w.Log.Warn("job failed", "job", r.ID, "kind", r.Kind, "done", r.Done, "tries", r.Tries+1, "error", err)
 	default:
@@ -149,7 +151,7 @@ func (w *Worker) claim(ctx context.Context) (r *Run, err error) {
 		}
 		j.State, j.owner = StateRunning, w.Owner
 		r = &Run{Job: j, store: w.Store, lease: w.lease().Milliseconds()}
-		return nil
+		return w.Store.changed(tx, j, StateRunning)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("claim a job: %w", err)
@@ -161,8 +163,12 @@ func (w *Worker) claim(ctx context.Context) (r *Run, err error) {
 func (w *Worker) giveBack(ctx context.Context, r *Run) error {
 	ctx = context.WithoutCancel(ctx)
 	err := w.Store.db.Tx(ctx, func(tx *gorm.DB) error {
-		return tx.Exec("UPDATE jobs SET state = ?, owner = '', due_at = ? WHERE id = ? AND state = ? AND owner = ?",
-			StateWaiting, w.Store.clock.Now().UnixMilli(), r.ID, StateRunning, r.owner).Error
+		res := tx.Exec("UPDATE jobs SET state = ?, owner = '', due_at = ? WHERE id = ? AND state = ? AND owner = ?",
+			StateWaiting, w.Store.clock.Now().UnixMilli(), r.ID, StateRunning, r.owner)
+		if res.Error != nil || res.RowsAffected == 0 {
+			return res.Error
+		}
+		return w.Store.changed(tx, r.Job, StateWaiting)
 	})
 	if err != nil {
 		return fmt.Errorf("give a job back: %w", err)

@@ -45,13 +45,17 @@ func Each(t *testing.T, test func(t *testing.T, db *database.DB)) {
 // SQLite returns an empty, migrated database in a file that is removed after the test.
 func SQLite(t testing.TB) *database.DB {
 	t.Helper()
-	return open(t, database.Options{Path: filepath.Join(t.TempDir(), "hongyan.db")})
+	path := filepath.Join(t.TempDir(), "hongyan.db")
+	require.NoError(t, os.WriteFile(path, migratedSQLite.get(func() []byte { return sqliteFile(t) }), 0o600))
+	return open(t, database.Options{Path: path})
 }
 
 // MySQL returns an empty, migrated database on the server, dropped after the test.
 func MySQL(t testing.TB) *database.DB {
 	t.Helper()
-	return open(t, database.Options{DSN: MySQLDSN(t), MaxConns: 16})
+	dsn := MySQLDSN(t)
+	fill(t, dsn, migratedMySQL.get(func() []statement { return mysqlStatements(t) }))
+	return open(t, database.Options{DSN: dsn, MaxConns: 16})
 }
 
 // MySQLDSN creates an empty database that is not migrated yet, for tests that open it themselves
@@ -89,8 +93,6 @@ func open(t testing.TB, opts database.Options) *database.DB {
 	db, err := database.Open(ctx, opts)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	_, err = db.Migrate(ctx)
-	require.NoError(t, err)
 	return db
 }
 
