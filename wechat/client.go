@@ -150,14 +150,14 @@ func (c *Client) call(ctx context.Context, acc Account, x *exchange) error {
 	if failure == nil {
 		return nil
 	}
-	if failure.Outcome == OutcomeFailed && tokenRejected(failure.Code) {
+	if failure.Outcome == OutcomeFailed && acc.rejected(failure.Code) {
 		if x.token, err = c.tokens.get(ctx, acc, x.token); err != nil {
 			return notSent(x.api, err)
 		}
 		if failure = c.do(ctx, acc, x); failure == nil {
 			return nil
 		}
-		failure.TokenRefused = tokenRejected(failure.Code)
+		failure.TokenRefused = acc.rejected(failure.Code)
 	}
 	return failure
 }

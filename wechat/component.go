@@ -31,7 +31,7 @@ const MaxAuthorisedPage = 500
 // Component is a third-party platform 第三方平台: an application whose right to act for an
 // account is given by the account's owner with a scan 扫码接入, without the account's
 // secret (platform.md 1.5).
-type Component struct {
+type Component struct { //nolint:recvcheck // String and its kin take values, so that a copied component keeps its secret too
 	AppID   string
 	Secret  string
 	BaseURL string // "" means DefaultBaseURL; the simulator's address otherwise

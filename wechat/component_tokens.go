@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"hongyan/internal/fault"
 )
 
 // TicketLife is how long a verify ticket is good (platform.md 1.5).
 const TicketLife = 12 * time.Hour
 
 const (
+	codeWithdrawn     = 61003
 	codeTicketExpired = 61005
 	codeTicketInvalid = 61006
 	codeRefreshDead   = 61023
@@ -48,7 +51,7 @@ type ComponentStore interface {
 
 // ErrNotAuthorised means that no refresh token of the account is held and that the account
 // is not in the platform's list either: its owner must scan the authorisation page's code.
-var ErrNotAuthorised = errors.New("the account has not authorised the component, or withdrew: its owner must scan the code of the authorisation page")
+var ErrNotAuthorised = fault.New(fault.Forbidden, "the account has not authorised the component, or withdrew: its owner must scan the code of the authorisation page")
 
 // TicketError means that a component has no verify ticket that is good, so that no
 // component_access_token can be had.
@@ -88,6 +91,22 @@ func (t *tokens) sourceOf(acc Account) tokenSource {
 
 func (acc *Account) isComponent() bool {
 	return acc.Component != nil && acc.AppID == acc.Component.AppID
+}
+
+// holder is whose tokens are used for acc: those of an account that moved from its secret to
+// a component, or back, are not mixed up, because a withdrawal ends only the component's.
+func (acc *Account) holder() string {
+	if acc.Component == nil || acc.isComponent() {
+		return acc.AppID
+	}
+	return acc.AppID + " by " + acc.Component.AppID
+}
+
+// rejected reports whether a code refuses the access token of acc. An account that withdrew
+// and authorised the component again is refused (61003) with a token from before, which
+// other processes may still hold.
+func (acc *Account) rejected(code int) bool {
+	return tokenRejected(code) || code == codeWithdrawn && acc.Component != nil && !acc.isComponent()
 }
 
 // tokenAPI is the API that gives the access tokens of acc.

@@ -262,11 +262,11 @@ func TestDraftsAndCodesWorkOverRealSockets(t *testing.T) {
 	require.NoError(t, err)
 	resp, err := transport.RoundTrip(req)
 	require.NoError(t, err)
-	require.Equal(t, "image/png", resp.Header.Get("Content-Type"))
+	require.Equal(t, "image/jpeg", resp.Header.Get("Content-Type"))
 	body, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
-	require.Equal(t, "\x89PNG", string(body[:4]))
+	require.Equal(t, "\xff\xd8\xff", string(body[:3]))
 }
 
 func FuzzArticleRequests(f *testing.F) {

@@ -153,7 +153,7 @@ func splitRID(msg string) (text, rid string) {
 	} else if at := strings.LastIndex(msg, "hint: ["); at >= 0 {
 		text, rid = msg[:at], msg[at+len("hint: ["):]
 		if end := strings.IndexByte(rid, ']'); end >= 0 {
-			rid = rid[:end]
+			text, rid = text+strings.TrimSpace(rid[end+1:]), rid[:end] // 61004 names the caller's address behind it
 		}
 	} else {
 		return msg, ""

@@ -85,6 +85,7 @@ func TestTheRequestIDIsTakenOutOfTheErrorText(t *testing.T) {
 		{"invalid ip 1.2.3.4, not in whitelist rid: a-b", "invalid ip 1.2.3.4, not in whitelist", "a-b"},
 		{"invalid openid hint: [abcd1234]", "invalid openid", "abcd1234"},
 		{"invalid openid, hint: [abcd1234 ", "invalid openid", "abcd1234"},
+		{"access clientip is not registered hint: [a_b] requestIP: 1.2.3.4", "access clientip is not registered requestIP: 1.2.3.4", "a_b"},
 		{"ok", "ok", ""},
 		{"", "", ""},
 	}

@@ -25,7 +25,7 @@ func TestTemporaryMediaLiveThreeDays(t *testing.T) {
 	fan := w.writer()
 	got, err := w.client.GetMedia(t.Context(), w.acc, up.MediaID)
 	require.NoError(t, err)
-	require.Equal(t, wechat.MediaContent{File: wechat.File{Type: "image/jpeg", Body: body}}, got)
+	require.Equal(t, wechat.MediaContent{File: wechat.File{Name: up.MediaID + ".jpg", Type: "image/jpeg", Body: body}}, got)
 	require.NoError(t, w.client.SendKefu(t.Context(), w.acc, fan, image))
 
 	w.clock.Advance(time.Millisecond)
@@ -92,7 +92,7 @@ func TestVideosAreToldByAddressAndRecordingsAsSpeex(t *testing.T) {
 	require.Equal(t, "audio/amr", got.File.Type)
 	voice, err := w.client.GetSpeexVoice(t.Context(), w.acc, "S")
 	require.NoError(t, err)
-	require.Equal(t, wechat.File{Type: "voice/speex", Body: amr(2)}, voice)
+	require.Equal(t, wechat.File{Name: "S.amr", Type: "voice/speex", Body: amr(2)}, voice)
 	for _, id := range []string{"V", "nothing"} {
 		_, err = w.client.GetSpeexVoice(t.Context(), w.acc, id)
 		requireCode(t, 40007, err)

@@ -223,7 +223,21 @@ func decodeStrict(data []byte, into any) error {
 	}
 	// encoding/json has no type for this error; its text is json: unknown field "name".
 	if quoted, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		if kindForMsgtype(data) {
+			return fault.BadField("kind", "unknown_field", "a message names its kind in msgtype; write msgtype instead of kind")
+		}
 		return fault.BadField(strings.Trim(quoted, `"`), "unknown_field", "this field is not known here")
 	}
 	return fault.Wrap(fault.Invalid, err, "this is not a message in JSON")
+}
+
+// kindForMsgtype reports whether a message has the field kind where msgtype is meant.
+func kindForMsgtype(data []byte) bool {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(data, &fields) != nil {
+		return false
+	}
+	_, kind := fields["kind"]
+	_, msgtype := fields["msgtype"]
+	return kind && !msgtype
 }

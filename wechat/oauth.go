@@ -22,6 +22,10 @@ const (
 	apiPersonInfo    = "/sns/userinfo"
 	apiPersonCheck   = "/sns/auth"
 
+	// The same two for an account that authorised a component (platform.md 7.4).
+	apiComponentPersonToken   = "/sns/oauth2/component/access_token"
+	apiComponentPersonRefresh = "/sns/oauth2/component/refresh_token"
+
 	maxPersonToken = 30 * 24 * 3600 // seconds; a longer life is a broken answer
 )
 
@@ -37,8 +41,8 @@ const (
 // Authorize says what the page that a person comes back to needs.
 type Authorize struct {
 	// Redirect is where the platform sends the person, with code and state in its query:
-	// an absolute address whose host is registered with the account. A person who
-	// refuses comes back with a state and no code.
+	// an absolute address whose host is registered with the account, or with the component
+	// that it authorised. A person who refuses comes back with a state and no code.
 	Redirect string
 	Scope    Scope
 	// State comes back unchanged: 1 to 128 letters and digits. The platform would do
@@ -75,6 +79,9 @@ func AuthorizeURL(acc Account, in Authorize) (string, error) {
 		"&response_type=code&scope=" + string(in.Scope) + "&state=" + in.State
 	if in.Popup {
 		out += "&forcePopup=true"
+	}
+	if acc.Component != nil {
+		out += "&component_appid=" + url.QueryEscape(acc.Component.AppID)
 	}
 	return out + "#wechat_redirect", nil
 }
@@ -129,13 +136,17 @@ type Person struct {
 func (c *Client) ExchangeCode(ctx context.Context, acc Account, code string) (PersonToken, error) {
 	check := &checker{}
 	check.required("code", code)
-	check.required("secret", acc.Secret)
+	query := url.Values{"appid": {acc.AppID}, "code": {code}, "grant_type": {"authorization_code"}}
+	api := apiComponentPersonToken
+	if acc.Component == nil {
+		check.required("secret", acc.Secret)
+		query.Set("secret", acc.Secret)
+		api = apiPersonToken
+	}
 	if err := errors.Join(check.errs...); err != nil {
 		return PersonToken{}, err
 	}
-	return c.personToken(ctx, acc, apiPersonToken, url.Values{
-		"appid": {acc.AppID}, "secret": {acc.Secret}, "code": {code}, "grant_type": {"authorization_code"},
-	})
+	return c.personToken(ctx, acc, api, query)
 }
 
 // RefreshPersonToken renews a person's access token. It answers 40030 for a bad and 42002
@@ -146,9 +157,30 @@ func (c *Client) RefreshPersonToken(ctx context.Context, acc Account, refreshTok
 	if err := errors.Join(check.errs...); err != nil {
 		return PersonToken{}, err
 	}
-	return c.personToken(ctx, acc, apiPersonRefresh, url.Values{
+	api := apiComponentPersonRefresh
+	if acc.Component == nil {
+		api = apiPersonRefresh
+	}
+	return c.personToken(ctx, acc, api, url.Values{
 		"appid": {acc.AppID}, "grant_type": {"refresh_token"}, "refresh_token": {refreshToken},
 	})
+}
+
+// askPerson makes a call about a person's token. A component proves itself with its own
+// access token, an account with its secret in the query.
+func (c *Client) askPerson(ctx context.Context, acc Account, x *exchange) error {
+	if acc.Component == nil {
+		if failure := c.do(ctx, acc, x); failure != nil {
+			return failure
+		}
+		return nil
+	}
+	if err := acc.Component.check(); err != nil {
+		return err
+	}
+	x.tokenName = componentTokenName
+	x.query.Set("component_appid", acc.Component.AppID)
+	return c.call(ctx, acc.Component.account(), x)
 }
 
 func (c *Client) personToken(ctx context.Context, acc Account, api string, query url.Values) (PersonToken, error) {
@@ -162,8 +194,8 @@ func (c *Client) personToken(ctx context.Context, acc Account, api string, query
 		Snapshot     int         `json:"is_snapshotuser"`
 	}
 	now := c.clock.Now()
-	if failure := c.do(ctx, acc, &exchange{api: api, method: http.MethodGet, query: query, out: &answer}); failure != nil {
-		return PersonToken{}, failure
+	if err := c.askPerson(ctx, acc, &exchange{api: api, method: http.MethodGet, query: query, out: &answer}); err != nil {
+		return PersonToken{}, err
 	}
 	seconds, err := answer.ExpiresIn.Int64()
 	if err != nil || seconds <= 0 || seconds > maxPersonToken || answer.AccessToken == "" || answer.OpenID == "" {
@@ -221,11 +253,14 @@ func NeedsConsent(err error) bool {
 	if !ok || !strings.HasPrefix(e.API, "/sns/") {
 		return false
 	}
+	exchanges := e.API == apiPersonToken || e.API == apiComponentPersonToken
 	switch e.Code {
-	case 40014, 40029, 40030, 40163, 42001, 42002, 42003, 42007:
+	case 40029, 40030, 40163, 42002, 42003, 42007:
 		return true
-	case codeBadCredential: // of the AppSecret, where that is part of the call
-		return e.API != apiPersonToken
+	case codeBadToken, codeTokenExpired: // of the component, where its token is part of the call
+		return !strings.HasPrefix(e.API, "/sns/oauth2/component/")
+	case codeBadCredential: // of the AppSecret or the component, where they are part of the call
+		return !exchanges && e.API != apiComponentPersonRefresh
 	}
-	return e.API == apiPersonToken && e.outcome() == OutcomeLost
+	return exchanges && e.outcome() == OutcomeLost
 }

@@ -2,7 +2,7 @@ package wechat_test
 
 import (
 	"bytes"
-	"image/png"
+	imagejpeg "image/jpeg"
 	"io"
 	"net/http"
 	"net/url"
@@ -290,12 +290,12 @@ func TestATicketHasAnImageUntilItExpires(t *testing.T) {
 	address, err := w.client.QRCodeImageURL(w.acc, code.Ticket)
 	require.NoError(t, err)
 	kind, body := w.image(http.MethodGet, address)
-	require.Equal(t, "image/png", kind)
-	picture, err := png.Decode(bytes.NewReader(body))
+	require.Equal(t, "image/jpeg", kind)
+	picture, err := imagejpeg.Decode(bytes.NewReader(body))
 	require.NoError(t, err)
 	require.Equal(t, 430, picture.Bounds().Dx())
-	require.Contains(t, string(body), "tEXtTicket\x00"+code.Ticket)
-	require.Contains(t, string(body), "tEXtURL\x00"+code.URL)
+	require.Contains(t, string(body), "Ticket: "+code.Ticket)
+	require.Contains(t, string(body), "URL: "+code.URL)
 	_, again := w.image(http.MethodGet, address)
 	require.Equal(t, body, again)
 
@@ -303,9 +303,9 @@ func TestATicketHasAnImageUntilItExpires(t *testing.T) {
 	require.Contains(t, string(body), "43001")
 	w.clock.Advance(time.Minute)
 	kind, _ = w.image(http.MethodGet, address)
-	require.NotEqual(t, "image/png", kind)
+	require.NotEqual(t, "image/jpeg", kind)
 	kind, _ = w.image(http.MethodGet, w.acc.BaseURL+simulator.PathShowQRCode+"?ticket=gQnothing")
-	require.NotEqual(t, "image/png", kind)
+	require.NotEqual(t, "image/jpeg", kind)
 }
 
 func TestTheImageOfACodeIsNotOnTheAPIsHost(t *testing.T) {

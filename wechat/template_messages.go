@@ -145,9 +145,9 @@ func (c *checker) templateParts(p templateParts) {
 }
 
 // templateRule is the error of a broken rule about one field; nil when it holds.
-func templateRule(holds bool, field, name, says string) error {
+func templateRule(holds bool, field, name, format string, args ...any) error {
 	if holds {
 		return nil
 	}
-	return fault.BadField(field, name, "%s", says)
+	return fault.BadField(field, name, format, args...)
 }

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"hongyan/internal/fault"
+	"hongyan/internal/lang"
 )
 
 // keywordShown is how many characters of an untyped value (keyword1) a fan sees since 2023-05-04 (platform.md 4.3).
@@ -41,7 +42,7 @@ func TemplateKeyType(key string) string { return strings.TrimRight(key, "0123456
 type valueRule struct {
 	most  int            // characters
 	shape *regexp.Regexp // nil: any
-	says  string
+	says  lang.Text
 }
 
 const (
@@ -53,22 +54,22 @@ const (
 // valueRules is the table of platform.md 4.2. const and enum take one of the keyword's own values, which the key does
 // not tell; keys of the old industry templates have no type.
 var valueRules = map[string]valueRule{
-	"thing":            {20, nil, "at most 20 characters"},
-	"number":           {32, regexp.MustCompile(`^-?\d+(\.\d+)?$`), "at most 32 digits, with decimals if need be"},
-	"letter":           {32, regexp.MustCompile(`^[A-Za-z]+$`), "at most 32 letters"},
-	"symbol":           {5, regexp.MustCompile(`^[^\pL\pN]+$`), "at most 5 symbols"},
-	"character_string": {32, regexp.MustCompile(`^[ -~]+$`), "at most 32 digits, letters or symbols"},
+	"thing":            {20, nil, lang.Text{ZH: "最多 20 个字符", EN: "at most 20 characters"}},
+	"number":           {32, regexp.MustCompile(`^-?\d+(\.\d+)?$`), lang.Text{ZH: "最多 32 位数字，可带小数", EN: "at most 32 digits, with decimals if need be"}},
+	"letter":           {32, regexp.MustCompile(`^[A-Za-z]+$`), lang.Text{ZH: "最多 32 个字母", EN: "at most 32 letters"}},
+	"symbol":           {5, regexp.MustCompile(`^[^\pL\pN]+$`), lang.Text{ZH: "最多 5 个符号", EN: "at most 5 symbols"}},
+	"character_string": {32, regexp.MustCompile(`^[ -~]+$`), lang.Text{ZH: "最多 32 个数字、字母或符号", EN: "at most 32 digits, letters or symbols"}},
 	"time": {
-		0, ranged(`(` + datePattern + `\s?)?` + timePattern), "a time like 15:01 or 2019年10月1日 15:01, or two joined by ~",
+		0, ranged(`(` + datePattern + `\s?)?` + timePattern), lang.Text{ZH: "时间，例如 15:01 或 2019年10月1日 15:01，也可以用 ~ 连接两个时间", EN: "a time like 15:01 or 2019年10月1日 15:01, or two joined by ~"},
 	},
 	"date": {
-		0, ranged(datePattern + `(\s?` + timePattern + `)?`), "a date like 2019年10月1日, with a time if need be, or two joined by ~",
+		0, ranged(datePattern + `(\s?` + timePattern + `)?`), lang.Text{ZH: "日期，例如 2019年10月1日，可带时间，也可以用 ~ 连接两个日期", EN: "a date like 2019年10月1日, with a time if need be, or two joined by ~"},
 	},
-	"amount":       {0, regexp.MustCompile(`^\p{Sc}?\d{1,10}(\.\d+)?元?$`), "one currency sign and at most 10 digits, decimals and 元 if need be"},
-	"phone_number": {17, regexp.MustCompile(`^[0-9+\-() ]+$`), "at most 17 digits or symbols"},
-	"car_number":   {8, nil, "at most 8 characters"},
-	"name":         {0, regexp.MustCompile(`^([^\pN]{1,10}|[^\p{Han}\pN]{1,20})$`), "at most 10 characters with Chinese ones among them, or 20 letters or symbols"},
-	"phrase":       {5, regexp.MustCompile(`^\p{Han}+$`), "at most 5 Chinese characters"},
+	"amount":       {0, regexp.MustCompile(`^\p{Sc}?\d{1,10}(\.\d+)?元?$`), lang.Text{ZH: "一个币种符号和最多 10 位数字，可带小数和“元”", EN: "one currency sign and at most 10 digits, decimals and 元 if need be"}},
+	"phone_number": {17, regexp.MustCompile(`^[0-9+\-() ]+$`), lang.Text{ZH: "最多 17 位数字或符号", EN: "at most 17 digits or symbols"}},
+	"car_number":   {8, nil, lang.Text{ZH: "最多 8 个字符", EN: "at most 8 characters"}},
+	"name":         {0, regexp.MustCompile(`^([^\pN]{1,10}|[^\p{Han}\pN]{1,20})$`), lang.Text{ZH: "含汉字时最多 10 个字，否则最多 20 个字母或符号", EN: "at most 10 characters with Chinese ones among them, or 20 letters or symbols"}},
+	"phrase":       {5, regexp.MustCompile(`^\p{Han}+$`), lang.Text{ZH: "最多 5 个汉字", EN: "at most 5 Chinese characters"}},
 }
 
 func ranged(moment string) *regexp.Regexp {

@@ -12,7 +12,7 @@ import (
 // Token is an access token and what must be known to replace it.
 type Token struct {
 	Value    string
-	AppID    string    // whose it is; a token of another appid is never used
+	AppID    string    // whose it is; a token of another appid, or by another connection, is never used
 	UseUntil time.Time // the margin is already taken off
 	// ForcedAt and Forced keep to the platform's limits on forced refreshes: the last
 	// one, and how many on its Beijing day.
@@ -59,7 +59,7 @@ const (
 
 type tokenKey struct {
 	accountID int64
-	appID     string
+	holder    string
 }
 
 type tokenEntry struct {
@@ -115,7 +115,7 @@ func (t *tokens) get(ctx context.Context, acc Account, rejected string) (string,
 
 // join returns the cached token, or the refresh to wait for.
 func (t *tokens) join(ctx context.Context, acc Account, rejected string) (string, *flight) {
-	key := tokenKey{acc.ID, acc.AppID}
+	key := tokenKey{acc.ID, acc.holder()}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := t.entries[key]
@@ -146,7 +146,7 @@ func (t *tokens) leave(acc Account, f *flight) {
 		return
 	}
 	f.cancel()
-	if e := t.entries[tokenKey{acc.ID, acc.AppID}]; e.flight == f {
+	if e := t.entries[tokenKey{acc.ID, acc.holder()}]; e.flight == f {
 		e.flight = nil
 	}
 }
@@ -155,7 +155,7 @@ func (t *tokens) fly(ctx context.Context, acc Account, rejected string, f *fligh
 	defer f.cancel()
 	token, err := t.refresh(ctx, acc, rejected)
 	t.mu.Lock()
-	e := t.entries[tokenKey{acc.ID, acc.AppID}]
+	e := t.entries[tokenKey{acc.ID, acc.holder()}]
 	if err == nil {
 		e.token = token
 	}
@@ -168,7 +168,7 @@ func (t *tokens) fly(ctx context.Context, acc Account, rejected string, f *fligh
 }
 
 func (t *tokens) usable(token Token, acc Account, rejected string) bool {
-	return token.Value != "" && token.Value != rejected && token.AppID == acc.AppID &&
+	return token.Value != "" && token.Value != rejected && token.AppID == acc.holder() &&
 		t.client.clock.Now().Before(token.UseUntil)
 }
 
@@ -267,7 +267,7 @@ func (t *tokens) stable(ctx context.Context, acc Account, stored Token, rejected
 		return token, nil
 	}
 	now := t.client.clock.Now()
-	if stored.AppID != acc.AppID {
+	if stored.AppID != acc.holder() {
 		stored.ForcedAt, stored.Forced = time.Time{}, 0
 	}
 	forced, allowed := countForce(stored, now)
@@ -333,7 +333,7 @@ func newToken(acc Account, value string, expiresIn json.Number, now time.Time) (
 	}
 	life := time.Duration(seconds) * time.Second
 	use := max(life-tokenMargin, min(life, minTokenUse))
-	return Token{Value: value, AppID: acc.AppID, UseUntil: now.Add(use)}, true
+	return Token{Value: value, AppID: acc.holder(), UseUntil: now.Add(use)}, true
 }
 
 // NewMemoryTokens returns a TokenStore that lives in this process.

@@ -46,6 +46,10 @@ type LocationSelect struct {
 // kf_switch_session (FromAccount, ToAccount).
 type KfSession struct{ Account, FromAccount, ToAccount string }
 
+// WeComBell is kf_msg_or_event: something happened in a customer-service account of WeCom. What, has to be read with the
+// token, which is good for ten minutes; see wechat.WeComPage (platform.md 10.4).
+type WeComBell struct{ Token, Desk string }
+
 // TempSession is user_enter_tempsession, known from mini-programs.
 type TempSession struct{ SessionFrom string }
 
@@ -92,6 +96,8 @@ func actDecoder(name string) decoder {
 		}
 	case "user_enter_tempsession":
 		return func(n *node, _ *fields) any { return TempSession{n.str("SessionFrom")} }
+	case "kf_msg_or_event":
+		return func(n *node, _ *fields) any { return WeComBell{n.str("Token"), n.str("OpenKfId")} }
 	case "user_info_modified", "user_authorization_revoke", "user_authorization_cancellation":
 		return func(n *node, _ *fields) any {
 			return Authorization{n.str("OpenID"), n.str("UnionID"), n.str("AppID"), n.str("RevokeInfo")}
@@ -166,6 +172,10 @@ func (k KfSession) nodes() []node {
 	out := optional("KfAccount", k.Account)
 	out = append(out, optional("FromKfAccount", k.FromAccount)...)
 	return append(out, optional("ToKfAccount", k.ToAccount)...)
+}
+
+func (b WeComBell) nodes() []node {
+	return []node{text("Token", b.Token), text("OpenKfId", b.Desk)}
 }
 
 func (t TempSession) nodes() []node { return []node{text("SessionFrom", t.SessionFrom)} }

@@ -98,6 +98,7 @@ func documented() []struct {
 		{event("user_authorization_revoke", `<OpenID>o1</OpenID><UnionID>u1</UnionID><AppID>wx1</AppID><RevokeInfo>205</RevokeInfo>`), Authorization{"o1", "u1", "wx1", "205"}},
 		{event("user_authorization_cancellation", `<OpenID>o1</OpenID><AppID>wx1</AppID>`), Authorization{OpenID: "o1", AppID: "wx1"}},
 		{event("user_enter_tempsession", `<SessionFrom>sess</SessionFrom>`), TempSession{"sess"}},
+		{event("kf_msg_or_event", `<Token>ENCApHxnGDNAVNY4</Token><OpenKfId>wkAJ2GCAAAZSfhHCt7IFSvLKtMPxyJTw</OpenKfId>`), WeComBell{"ENCApHxnGDNAVNY4", "wkAJ2GCAAAZSfhHCt7IFSvLKtMPxyJTw"}},
 	}
 }
 

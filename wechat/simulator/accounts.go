@@ -48,6 +48,13 @@ type Account struct {
 	Callback   Callback    `json:"callback"`
 	// Agents are the human agents' accounts (test1@test) a message may be sent under.
 	Agents []string `json:"agents,omitempty"`
+	// Whitelist are the addresses and networks that calls may come from; none lets all in. It is not asked for calls of
+	// a component, which has its own. The simulator's callers all have the address 127.0.0.1.
+	Whitelist []string `json:"whitelist,omitempty"`
+	// HostAway: the callback's host answers no ping of the platform.
+	HostAway bool `json:"host_away,omitempty"`
+	// HostUnknown: the callback's host has no address.
+	HostUnknown bool `json:"host_unknown,omitempty"`
 }
 
 // account is an Account with what the platform remembers of it.
@@ -229,8 +236,9 @@ func (a *Account) validate() error {
 		return fault.BadField("secret", "required", "an account needs a secret")
 	case a.Type != Service && a.Type != Subscription:
 		return fault.BadField("type", "unknown", "must be service or subscription")
-	case a.Callback.URL == "":
-		return nil
+	}
+	if err := checkWhitelist(a.Whitelist); err != nil || a.Callback.URL == "" {
+		return err
 	}
 	return a.Callback.validate()
 }

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 
@@ -206,10 +207,10 @@ func (s *Simulator) serveAgentsOnline(c *call) {
 		return
 	}
 	type row struct {
-		Account  string `json:"kf_account"`
-		Status   int    `json:"status"`
-		ID       string `json:"kf_id"`
-		Accepted int    `json:"accepted_case"`
+		Account  string      `json:"kf_account"`
+		Status   int         `json:"status"`
+		ID       json.Number `json:"kf_id"`
+		Accepted int         `json:"accepted_case"`
 	}
 	const webClient = 1
 	talks := map[string]int{}
@@ -221,7 +222,7 @@ func (s *Simulator) serveAgentsOnline(c *call) {
 	defer a.mu.Unlock()
 	for _, g := range a.agents() {
 		if g.online() {
-			out.List = append(out.List, row{g.account, webClient, g.id, talks[g.account]})
+			out.List = append(out.List, row{g.account, webClient, json.Number(g.id), talks[g.account]})
 		}
 	}
 	c.answerJSON(out)

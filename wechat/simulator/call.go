@@ -32,6 +32,8 @@ type call struct {
 	answer   []byte // "" until refused or answered
 	typed    string // Content-Type of the answer, "" for the platform's JSON
 	redirect string // where a page sends the browser instead of answering
+	status   int    // HTTP status of the answer, 0 for 200
+	file     string // name that a file is answered under
 	plan     plan
 	slot     int // place in the record
 }
@@ -61,7 +63,7 @@ func (s *Simulator) process(c *call) {
 	default:
 		s.dispatch(c)
 		if c.plan.code != 0 {
-			c.code, c.answer, c.typed, c.redirect = c.plan.code, nil, "", ""
+			c.code, c.answer, c.typed, c.redirect, c.status, c.file = c.plan.code, nil, "", "", 0, ""
 		}
 	}
 	switch {
@@ -77,7 +79,14 @@ func (s *Simulator) dispatch(c *call) {
 	if c.api == apiUnknown {
 		c.refuse(codeBadPath)
 	} else {
+		sw := s.switches.Load()
+		if sw.LooseRequests {
+			c.loosen()
+		}
 		s.routes[c.api].serve(s, c)
+		if sw.NumberIDs {
+			c.numberIDs()
+		}
 	}
 	if c.api != apiSend {
 		c.accepted = c.code == codeOK
@@ -108,6 +117,9 @@ func (s *Simulator) enter(c *call, method string, verifiedOnly bool) (*account, 
 	a, code := s.authorise(token, c.at)
 	if code == codeOK {
 		code = s.components.allow(token, c.path)
+	}
+	if code == codeOK && !s.components.given(token) && !a.config().admits(callerIP) {
+		code = codeIPNotListed
 	}
 	if code != codeOK {
 		c.refuse(code)

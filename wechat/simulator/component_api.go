@@ -172,6 +172,16 @@ func (t *componentTable) allow(token, path string) int {
 	return codeOK
 }
 
+// given says whether an access token was given to a component: then the component's list of addresses counts, and not
+// the account's (platform.md 1.4).
+func (t *componentTable) given(token string) bool {
+	if !t.used.Load() {
+		return false
+	}
+	_, ok := t.access.Load(token)
+	return ok
+}
+
 // permissionOf lists the permission sets of which one is needed for an API, nil for none
 // (platform.md 1.5).
 func permissionOf(path string) []int {
@@ -219,6 +229,10 @@ func componentServe(do func(*Simulator, *componentCall), names ...string) func(*
 	return func(s *Simulator, c *call) {
 		s.components.mu.Lock()
 		defer s.components.mu.Unlock()
+		if c.method != "POST" {
+			c.refuse(codeRequirePost)
+			return
+		}
 		comp, code := s.componentOf(c)
 		if code != codeOK {
 			c.refuse(code)
@@ -240,9 +254,6 @@ func componentServe(do func(*Simulator, *componentCall), names ...string) func(*
 // componentOf finds the component of a call by its access token. Its parameter has two
 // names: the older pages call it component_access_token.
 func (s *Simulator) componentOf(c *call) (*component, int) {
-	if c.method != "POST" {
-		return nil, codeRequirePost
-	}
 	value := queryValue(c.query, "component_access_token")
 	if value == "" {
 		value = queryValue(c.query, "access_token")

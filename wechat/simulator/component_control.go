@@ -35,6 +35,9 @@ type Component struct {
 	MessageURL string `json:"message_url,omitempty"`
 	// Domain is the host that the authorisation page may send a browser back to, "" for any.
 	Domain string `json:"domain,omitempty"`
+	// WebDomains are the hosts, without scheme and port, that people may be sent back to by
+	// the pages of OAuth that are opened in the component's name; none by default.
+	WebDomains []string `json:"web_domains,omitempty"`
 	// Permissions are the permission sets that the component has; nil is DefaultPermissions.
 	Permissions []int `json:"permissions,omitempty"`
 	// IPRefused: the component's calls come from an address that is not on its list (61004).
@@ -51,6 +54,11 @@ func (c *Component) complete() error {
 		c.Permissions = DefaultPermissions()
 	}
 	c.Callback.Mode = ModeSafe
+	for _, host := range c.WebDomains {
+		if !hostShape.MatchString(host) {
+			return fault.BadField("web_domains", "shape", "%q is not a host by itself", host)
+		}
+	}
 	as := Account{AppID: c.AppID, Secret: c.Secret, Type: Service, Callback: c.Callback}
 	if err := as.validate(); err != nil || c.MessageURL == "" {
 		return err
@@ -154,6 +162,8 @@ func (s *Simulator) componentPush(comp *component, act ActKind, payload any) (*P
 
 // RunTickets pushes a ticket at once and every 10 minutes on the simulator's clock, until
 // stop is called or the simulator closed. It answers NotFound and Unavailable.
+//
+//nolint:contextcheck,nolintlint // contextcheck heeds this and reports nothing here, but at its callers: tickets go on when whoever asked for them is gone
 func (s *Simulator) RunTickets(appID string) (stop func(), err error) {
 	s.components.mu.Lock()
 	comp, err := s.components.get(appID)

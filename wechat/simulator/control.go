@@ -14,8 +14,24 @@ import (
 
 const controlPrefix = "/_sim/"
 
-// controlHandler is the control API: everything that the Go methods do, as JSON. It is
-// for a developer's machine and has no protection.
+// controlRouter adds a route to the control API.
+type controlRouter func(pattern string, serve func(*http.Request) (any, error))
+
+// controlHandler is the control API: what the Go methods do, as JSON. It is for a
+// developer's machine and has no protection. An answer of HTTP 200 is what the method
+// returns, any other has code and message. Bodies with unknown members are refused.
+//
+//	fans      fans, fan, act, post, grant, session, popup, client, tag
+//	accounts  accounts, account, callback, limits, supersede, open-platform, agent, statistics/delay, qrcodes/use, tags
+//	web       web/domains, web/visitor, web/end-consents, js/domains, js/check, menu, menu/website
+//	media     media, media/refuse, material
+//	component components, component, component/ticket, component/tickets, component/authorise, component/withdraw
+//	mass      mass, mass/run, mass/answer, mass/fail, mass/reprint, mass/agreement, mass/name, mass/received
+//	templates templates, template, template/off, template-faults, categories, mini-programs, marketing-words, receipts,
+//	          notices/reject, notices/consents
+//	drafts    drafts, publishing, publishing/finish, publishing/ban
+//	record    arrivals, duplicates, pushes, calls, counts, reset, wait, redeliver
+//	platform  faults, push-faults, switches, rules, clock
 func (s *Simulator) controlHandler() http.Handler {
 	mux := http.NewServeMux()
 	route := func(pattern string, serve func(*http.Request) (any, error)) {
@@ -24,6 +40,14 @@ func (s *Simulator) controlHandler() http.Handler {
 			writeControl(w, result, err)
 		})
 	}
+	s.accountControl(route)
+	s.webControl(route)
+	s.mediaControl(route)
+	s.componentControl(route)
+	s.massControl(route)
+	s.templateControl(route)
+	s.publishControl(route)
+	s.pushControl(route)
 	route("GET /_sim/accounts", func(*http.Request) (any, error) { return s.Accounts(), nil })
 	route("POST /_sim/accounts", withBody(func(_ *http.Request, in Account) (any, error) {
 		return empty{}, s.AddAccount(in)
@@ -87,6 +111,7 @@ type (
 		Count      int      `json:"count"`
 		OpenIDs    []string `json:"openids"`
 		Subscribed bool     `json:"subscribed"`
+		Persons    []NewFan `json:"persons"` // with names, scenes, times
 	}
 	flagsIn struct {
 		OpenID string `json:"openid"`
@@ -143,7 +168,11 @@ func (s *Simulator) controlAddFans(_ *http.Request, in fansIn) (any, error) {
 		return nil, err
 	}
 	for _, id := range in.OpenIDs {
-		if _, err := s.AddFan(in.AppID, NewFan{OpenID: id, Subscribed: in.Subscribed}); err != nil {
+		in.Persons = append(in.Persons, NewFan{OpenID: id, Subscribed: in.Subscribed})
+	}
+	for _, person := range in.Persons {
+		id, err := s.AddFan(in.AppID, person)
+		if err != nil {
 			return nil, err
 		}
 		ids = append(ids, id)
@@ -246,6 +275,8 @@ func controlStatus(code fault.Code) int {
 		return http.StatusNotFound
 	case fault.Conflict:
 		return http.StatusConflict
+	case fault.Forbidden:
+		return http.StatusForbidden
 	case fault.Unavailable:
 		return http.StatusServiceUnavailable
 	default:

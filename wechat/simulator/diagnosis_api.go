@@ -193,38 +193,51 @@ func (s *Simulator) serveCallbackCheck(c *call) {
 		return
 	}
 	in, code := readTexts(c.body, "action", "check_operator")
-	operators := []string{"CHINANET", "UNICOM", "CAP"}
-	target := a.config().Callback.URL
 	switch {
 	case code != codeOK:
 	case !slices.Contains([]string{"dns", "ping", "all"}, in[0]):
 		code = codeCheckAction
-	case in[1] != "DEFAULT" && !slices.Contains(operators, in[1]):
+	case in[1] != "DEFAULT" && !slices.Contains(checkOperators(), in[1]):
 		code = codeCheckOperator
-	case target == "":
+	case a.config().Callback.URL == "":
 		code = codeCheckNoURL
 	}
 	if code != codeOK {
 		c.refuse(code)
 		return
 	}
-	host := hostOf(target)
+	c.answerJSON(s.lookForHost(a.config(), in[0], in[1]))
+}
+
+// lookForHost is what the platform finds out about the host of an account's callback: by name, unless the action is ping,
+// and by ping, unless it is dns.
+func (s *Simulator) lookForHost(cfg *Account, action, operator string) map[string][]map[string]string {
+	host := hostOf(cfg.Callback.URL)
 	h := mix(s.seed, hashText(host))
-	owner := operators[h%uint64(len(operators))]
+	owner := checkOperators()[h%uint64(len(checkOperators()))]
 	out := map[string][]map[string]string{}
-	if in[0] != "ping" {
-		out["dns"] = []map[string]string{{"ip": addressOf(host, h), "real_operator": owner}}
+	if action != "ping" {
+		out["dns"] = []map[string]string{}
+		if !cfg.HostUnknown {
+			out["dns"] = append(out["dns"], map[string]string{"ip": addressOf(host, h), "real_operator": owner})
+		}
 	}
-	if in[0] != "dns" {
-		if in[1] != "DEFAULT" {
-			owner = in[1]
+	if action != "dns" && !cfg.HostUnknown {
+		if operator != "DEFAULT" {
+			owner = operator
+		}
+		loss := "0%"
+		if cfg.HostAway {
+			loss = "100%"
 		}
 		out["ping"] = []map[string]string{{
-			"ip": addressOf(host, h), "from_operator": owner, "package_loss": "0%", "time": fmt.Sprintf("%d.%03dms", 5+h%40, h%1000),
+			"ip": addressOf(host, h), "from_operator": owner, "package_loss": loss, "time": fmt.Sprintf("%d.%03dms", 5+h%40, h%1000),
 		}}
 	}
-	c.answerJSON(out)
+	return out
 }
+
+func checkOperators() []string { return []string{"CHINANET", "UNICOM", "CAP"} }
 
 func hostOf(address string) string {
 	u, err := url.Parse(address)

@@ -274,7 +274,7 @@ func answerBody(code int, rid string) []byte {
 	if code == codeOK {
 		return append(out, `"ok"}`...)
 	}
-	out = strconv.AppendQuote(out, errText(code)+" rid: "+rid)
+	out = strconv.AppendQuote(out, refusalText(code)+" rid: "+rid)
 	return append(out, '}')
 }
 

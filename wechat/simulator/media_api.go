@@ -195,7 +195,7 @@ func (s *Simulator) newMediaID(a *account, length int) string {
 func (s *Simulator) serveMediaGet(c *call) {
 	s.serveStored(c, func(f *storedFile) bool {
 		if f.kind != wechat.MediaVideo {
-			c.answer, c.typed = f.body, contentTypeOf(f.body)
+			c.giveFile(f, contentTypeOf(f.body))
 			return true
 		}
 		c.answerJSON(struct {
@@ -209,7 +209,7 @@ func (s *Simulator) serveMediaGet(c *call) {
 // that were stored, whatever the type says.
 func (s *Simulator) serveMediaSpeex(c *call) {
 	s.serveStored(c, func(f *storedFile) bool {
-		c.answer, c.typed = f.body, "voice/speex"
+		c.giveFile(f, "voice/speex")
 		return f.kind == wechat.MediaVoice
 	})
 }
@@ -224,9 +224,14 @@ func (s *Simulator) serveStored(c *call, give func(*storedFile) bool) {
 	defer a.mu.Unlock()
 	f, ok := a.living(queryValue(c.query, "media_id"), c.at)
 	if !ok || f.permanent || !give(f) {
-		c.answer, c.typed = nil, ""
+		c.answer, c.typed, c.file = nil, "", ""
 		c.refuse(codeBadMediaID)
 	}
+}
+
+// giveFile answers with a file as an attachment that is named by its media id.
+func (c *call) giveFile(f *storedFile, mime string) {
+	c.answer, c.typed, c.file = f.body, mime, f.id+"."+string(wechat.DetectFormat(f.body))
 }
 
 // serveArticleUpload is POST /cgi-bin/media/uploadimg.

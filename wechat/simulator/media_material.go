@@ -149,7 +149,7 @@ func (s *Simulator) serveMaterialGet(c *call) {
 			DownURL string `json:"down_url"`
 		}{f.title, f.about, videoURL(f.id)})
 	default:
-		c.answer, c.typed = f.body, contentTypeOf(f.body)
+		c.giveFile(f, contentTypeOf(f.body))
 	}
 }
 

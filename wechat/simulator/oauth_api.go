@@ -18,6 +18,10 @@ const (
 	PathPersonRefresh = "/sns/oauth2/refresh_token"
 	PathPersonInfo    = "/sns/userinfo"
 	PathPersonCheck   = "/sns/auth"
+
+	// In the name of an account that authorised a component.
+	PathComponentPersonToken   = "/sns/oauth2/component/access_token"
+	PathComponentPersonRefresh = "/sns/oauth2/component/refresh_token"
 )
 
 // The codes of OAuth: the page's own, which it shows to the person, and the calls'.
@@ -48,6 +52,8 @@ const (
 func oauthRoutes() []route {
 	perMinute := Limit{PerMinute: 50_000}
 	return []route{
+		{PathComponentPersonToken, perMinute, (*Simulator).serveComponentPersonToken},
+		{PathComponentPersonRefresh, perMinute, (*Simulator).serveComponentPersonRefresh},
 		{PathAuthorize, Limit{}, (*Simulator).serveAuthorize},
 		{PathPersonToken, perMinute, (*Simulator).servePersonToken},
 		{PathPersonRefresh, perMinute, (*Simulator).servePersonRefresh},
@@ -67,18 +73,20 @@ type oauthState struct {
 
 // webCode is what a person comes back to the account's page with.
 type webCode struct {
-	value    string
-	openID   string
-	scope    string
-	snapshot bool
-	ends     int64 // unix ms
-	used     bool
+	value     string
+	openID    string
+	scope     string
+	component string // in whose name the page was opened, "" for the account itself
+	snapshot  bool
+	ends      int64 // unix ms
+	used      bool
 }
 
 // consent is a person's token and what renews it.
 type consent struct {
 	openID      string
 	scope       string
+	component   string // that alone can renew it, "" for the account itself
 	snapshot    bool
 	access      string
 	accessEnds  int64 // unix ms
@@ -150,7 +158,7 @@ func (s *Simulator) EndConsents(openID string) error {
 
 // authorizeIn is the query of the authorisation page.
 type authorizeIn struct {
-	appID, redirect, kind, scope, state, popup string
+	appID, redirect, kind, scope, state, popup, component string
 }
 
 var webStateShape = regexp.MustCompile(`^[a-zA-Z0-9]{0,128}$`)
@@ -158,8 +166,8 @@ var webStateShape = regexp.MustCompile(`^[a-zA-Z0-9]{0,128}$`)
 // parseAuthorize reads the page's query. The platform matches it against a pattern, so the
 // order counts.
 func parseAuthorize(raw string) (in authorizeIn, code int) {
-	names := []string{"appid", "redirect_uri", "response_type", "scope", "state", "forcePopup"}
-	values := []*string{&in.appID, &in.redirect, &in.kind, &in.scope, &in.state, &in.popup}
+	names := []string{"appid", "redirect_uri", "response_type", "scope", "state", "forcePopup", "component_appid"}
+	values := []*string{&in.appID, &in.redirect, &in.kind, &in.scope, &in.state, &in.popup, &in.component}
 	next := 0
 	for part := range strings.SplitSeq(raw, "&") {
 		name, value, _ := strings.Cut(part, "=")
@@ -198,9 +206,14 @@ func (s *Simulator) serveAuthorize(c *call) {
 		return
 	}
 	c.appID = in.appID
+	domains, code := s.webDomains(&in)
+	if code != codeOK {
+		c.refusePage(code)
+		return
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	back, code := a.sendBack(&in)
+	back, code := a.sendBack(&in, domains)
 	if code != codeOK {
 		c.refusePage(code)
 		return
@@ -212,14 +225,22 @@ func (s *Simulator) serveAuthorize(c *call) {
 		query = append(query, back.RawQuery)
 	}
 	if in.scope == scopeBase || !visitor.Refuses {
-		query = append(query, "code="+s.mintCode(a, in.scope, c.at))
+		query = append(query, "code="+s.mintCode(a, &in, c.at))
 	}
-	back.RawQuery = strings.Join(append(query, "state="+in.state), "&")
+	query = append(query, "state="+in.state)
+	if in.component != "" {
+		query = append(query, "appid="+in.appID)
+	}
+	back.RawQuery = strings.Join(query, "&")
 	c.redirect = back.String()
 }
 
-// sendBack checks whether a person may be sent back; the account is locked.
-func (a *account) sendBack(in *authorizeIn) (*url.URL, int) {
+// sendBack checks whether a person may be sent back; the account is locked. domains are a
+// component's, nil where the account's count.
+func (a *account) sendBack(in *authorizeIn, domains []string) (*url.URL, int) {
+	if in.component == "" {
+		domains = a.oauth.domains
+	}
 	back, err := url.Parse(in.redirect)
 	cfg := a.config()
 	switch {
@@ -227,7 +248,7 @@ func (a *account) sendBack(in *authorizeIn) (*url.URL, int) {
 		return nil, codeBadParameter
 	case in.scope != scopeBase && in.scope != scopeUserInfo, !cfg.Verified, cfg.Type != Service:
 		return nil, codePageScope
-	case !slices.Contains(a.oauth.domains, back.Hostname()):
+	case !slices.Contains(domains, back.Hostname()):
 		return nil, codePageDomain
 	case a.oauth.visitor.OpenID == "":
 		return nil, codeBadOpenID
@@ -249,12 +270,15 @@ func (c *call) refusePage(code int) {
 }
 
 // mintCode makes a code for the account's visitor; the account is locked.
-func (s *Simulator) mintCode(a *account, scope string, now time.Time) string {
+func (s *Simulator) mintCode(a *account, in *authorizeIn, now time.Time) string {
 	st := &a.oauth
 	ms := now.UnixMilli()
 	st.codes = slices.DeleteFunc(st.codes, func(x *webCode) bool { return x.ends <= ms })
 	v := st.visitor
-	x := &webCode{openID: v.OpenID, scope: scope, snapshot: v.Snapshot && scope == scopeUserInfo, ends: ms + webCodeLife.Milliseconds()}
+	x := &webCode{
+		openID: v.OpenID, scope: in.scope, component: in.component, snapshot: v.Snapshot && in.scope == scopeUserInfo,
+		ends: ms + webCodeLife.Milliseconds(),
+	}
 	if x.snapshot {
 		x.openID = "o" + letters(27, s.seed, hashText(v.OpenID), 0x54a9)
 	}

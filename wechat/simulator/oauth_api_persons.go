@@ -51,7 +51,7 @@ func (s *Simulator) servePersonToken(c *call) {
 	if a == nil {
 		return
 	}
-	x, code := s.redeem(a, query.Get("code"), c.at)
+	x, code := s.redeem(a, query.Get("code"), "", c.at)
 	if code != codeOK {
 		c.refuse(code)
 		return
@@ -59,15 +59,15 @@ func (s *Simulator) servePersonToken(c *call) {
 	s.answerPerson(c, a, &x)
 }
 
-// redeem trades a code for a consent.
-func (s *Simulator) redeem(a *account, value string, now time.Time) (consent, int) {
+// redeem trades a code for a consent, in the name of the component or account that the page was opened for.
+func (s *Simulator) redeem(a *account, value, component string, now time.Time) (consent, int) {
 	if value == "" {
 		return consent{}, codeCodeMissing
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	st, ms := &a.oauth, now.UnixMilli()
-	i := slices.IndexFunc(st.codes, func(x *webCode) bool { return x.value == value && ms < x.ends })
+	i := slices.IndexFunc(st.codes, func(x *webCode) bool { return x.value == value && x.component == component && ms < x.ends })
 	switch {
 	case i < 0:
 		return consent{}, codeBadCode
@@ -78,7 +78,7 @@ func (s *Simulator) redeem(a *account, value string, now time.Time) (consent, in
 	from.used = true
 	st.consents = slices.DeleteFunc(st.consents, func(x *consent) bool { return forgotten(x, ms) })
 	x := &consent{
-		openID: from.openID, scope: from.scope, snapshot: from.snapshot,
+		openID: from.openID, scope: from.scope, component: from.component, snapshot: from.snapshot,
 		access: s.personToken(a), accessEnds: ms + personLife.Milliseconds(),
 		refresh: s.personToken(a), refreshEnds: ms + refreshLife.Milliseconds(),
 	}
@@ -142,7 +142,7 @@ func (s *Simulator) servePersonRefresh(c *call) {
 	code := a.use[c.api].take(c.at)
 	var x consent
 	if code == codeOK {
-		x, code = s.renew(a, query.Get("refresh_token"), c.at)
+		x, code = s.renew(a, query.Get("refresh_token"), "", c.at)
 	}
 	if code != codeOK {
 		c.refuse(code)
@@ -151,14 +151,14 @@ func (s *Simulator) servePersonRefresh(c *call) {
 	s.answerPerson(c, a, &x)
 }
 
-func (s *Simulator) renew(a *account, refresh string, now time.Time) (consent, int) {
+func (s *Simulator) renew(a *account, refresh, component string, now time.Time) (consent, int) {
 	if refresh == "" {
 		return consent{}, codeRefreshMissing
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	st, ms := &a.oauth, now.UnixMilli()
-	i := slices.IndexFunc(st.consents, func(x *consent) bool { return x.refresh == refresh })
+	i := slices.IndexFunc(st.consents, func(x *consent) bool { return x.refresh == refresh && x.component == component })
 	if i < 0 {
 		return consent{}, codeBadRefresh
 	}

@@ -3,10 +3,10 @@ package simulator
 import (
 	"bytes"
 	"encoding/binary"
-	"hash/crc32"
 	"image"
 	"image/color"
-	"image/png"
+	"image/jpeg"
+	"net/http"
 	"time"
 )
 
@@ -16,9 +16,10 @@ const (
 	imageQuiet  = 4   // modules of margin
 )
 
-// serveShowQRCode is GET /cgi-bin/showqrcode: the image of a ticket, for everybody. The
-// picture cannot be scanned by a phone, because nothing would be behind it: it shows the
-// bits of its address in rows, and carries ticket and address as texts of the PNG.
+// serveShowQRCode is GET /cgi-bin/showqrcode: the image of a ticket, for everybody, and HTTP
+// 404 for a ticket that is unknown or expired (platform.md 6.1). The picture cannot be
+// scanned by a phone, because nothing would be behind it: it shows the bits of its address
+// in rows, and carries ticket and address as comments of the JPEG.
 func (s *Simulator) serveShowQRCode(c *call) {
 	if c.method != "GET" {
 		c.refuse(codeRequireGet)
@@ -28,6 +29,7 @@ func (s *Simulator) serveShowQRCode(c *call) {
 	one, ok := s.codeOf(ticket, c.at)
 	if !ok {
 		c.refuse(codeBadParameter)
+		c.status = http.StatusNotFound
 		return
 	}
 	body, err := drawCode(ticket, one.url)
@@ -35,7 +37,7 @@ func (s *Simulator) serveShowQRCode(c *call) {
 		c.refuse(codeBusy)
 		return
 	}
-	c.answer, c.typed = body, "image/png"
+	c.answer, c.typed = body, "image/jpeg"
 }
 
 // codeOf finds a code that is good at a time, whatever account made it.
@@ -57,7 +59,10 @@ func (s *Simulator) codeOf(ticket string, at time.Time) (qrCode, bool) {
 
 // drawCode draws the image of a code. The same code gives the same bytes.
 func drawCode(ticket, address string) ([]byte, error) {
-	img := image.NewPaletted(image.Rect(0, 0, imageSide, imageSide), color.Palette{color.White, color.Black})
+	img := image.NewGray(image.Rect(0, 0, imageSide, imageSide))
+	for i := range img.Pix {
+		img.Pix[i] = 0xff
+	}
 	perRow := imageSide/imageModule - 2*imageQuiet
 	for i := range 8 * len(address) {
 		if address[i/8]>>(7-i%8)&1 == 0 {
@@ -66,26 +71,25 @@ func drawCode(ticket, address string) ([]byte, error) {
 		x, y := (i%perRow+imageQuiet)*imageModule, (i/perRow+imageQuiet)*imageModule
 		for dy := range imageModule {
 			for dx := range imageModule {
-				img.SetColorIndex(x+dx, y+dy, 1)
+				img.SetGray(x+dx, y+dy, color.Gray{})
 			}
 		}
 	}
 	var b bytes.Buffer
-	if err := png.Encode(&b, img); err != nil {
+	if err := jpeg.Encode(&b, img, nil); err != nil {
 		return nil, err
 	}
-	return withTexts(b.Bytes(), "Ticket", ticket, "URL", address), nil
+	return withComments(b.Bytes(), "Ticket: "+ticket, "URL: "+address), nil
 }
 
-// withTexts puts keys and texts into a PNG, behind its header.
-func withTexts(body []byte, pairs ...string) []byte {
-	const header = 8 + 4 + 4 + 13 + 4 // signature and the chunk IHDR
-	out := bytes.Clone(body[:header])
-	for i := 0; i+1 < len(pairs); i += 2 {
-		chunk := []byte("tEXt" + pairs[i] + "\x00" + pairs[i+1])
-		out = binary.BigEndian.AppendUint32(out, uint32(len(chunk)-4))
-		out = append(out, chunk...)
-		out = binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(chunk))
+// withComments puts texts into a JPEG, behind its first marker.
+func withComments(body []byte, texts ...string) []byte {
+	const start = 2 // bytes of the marker that a JPEG begins with
+	out := bytes.Clone(body[:start])
+	for _, text := range texts {
+		out = append(out, 0xff, 0xfe)
+		out = binary.BigEndian.AppendUint16(out, uint16(len(text)+2))
+		out = append(out, text...)
 	}
-	return append(out, body[header:]...)
+	return append(out, body[start:]...)
 }

@@ -38,6 +38,7 @@ func (s *Simulator) reply(ctx context.Context, w http.ResponseWriter, c *call) b
 	if c.plan.delay > 0 && !s.sleep(ctx, c.plan.delay) {
 		panic(http.ErrAbortHandler)
 	}
+	w.Header().Set("Date", s.date())
 	switch c.plan.fate {
 	case fateReset:
 		resetConnection(w)
@@ -59,6 +60,9 @@ func (s *Simulator) reply(ctx context.Context, w http.ResponseWriter, c *call) b
 	return false
 }
 
+// date is the header that tells the platform's time with each answer.
+func (s *Simulator) date() string { return s.clock.Now().Format(http.TimeFormat) }
+
 func (s *Simulator) write(ctx context.Context, w http.ResponseWriter, c *call) bool {
 	if c.redirect != "" {
 		w.Header().Set("Location", c.redirect)
@@ -66,6 +70,9 @@ func (s *Simulator) write(ctx context.Context, w http.ResponseWriter, c *call) b
 		return ctx.Err() == nil
 	}
 	w.Header().Set("Content-Type", cmp.Or(c.typed, contentType))
+	if c.file != "" {
+		w.Header().Set("Content-Disposition", attachment(c.file))
+	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(c.answer)))
 	if c.plan.fate == fateHalf {
 		if _, err := w.Write(c.answer[:len(c.answer)/2]); err == nil {
@@ -76,6 +83,7 @@ func (s *Simulator) write(ctx context.Context, w http.ResponseWriter, c *call) b
 		}
 		panic(http.ErrAbortHandler)
 	}
+	w.WriteHeader(cmp.Or(c.status, http.StatusOK))
 	_, err := w.Write(c.answer)
 	return err == nil && ctx.Err() == nil
 }

@@ -108,6 +108,12 @@ type Switches struct {
 	// ConditionalMenus is how many conditional menus an account may have (65305); 0 does not
 	// bound them: the platform's figure is not published.
 	ConditionalMenus int `json:"conditional_menus,omitempty"`
+	// LooseRequests takes what published SDKs send and no page of today describes: fields that are gone, optional
+	// members without content, a number for a text, POST for GET. By default each is refused (platform.md 0.3).
+	LooseRequests bool `json:"loose_requests,omitempty"`
+	// NumberIDs answers kf_id and publish_id as numbers, as SDKs read them; by default they are texts where the pages
+	// have texts (platform.md 0.3).
+	NumberIDs bool `json:"number_ids,omitempty"`
 	// Mass is about mass sends.
 	Mass MassSwitches `json:"mass,omitzero"`
 }

@@ -13,6 +13,13 @@ import (
 // PathTemplateSend is the path of template messages.
 const PathTemplateSend = "/cgi-bin/message/template/send"
 
+// The paths of old templates' industry and of the list of an account's templates.
+const (
+	PathSetIndustry      = "/cgi-bin/template/api_set_industry"
+	PathGetIndustry      = "/cgi-bin/template/get_industry"
+	PathPrivateTemplates = "/cgi-bin/template/get_all_private_template"
+)
+
 // The codes of this family (platform.md 4.4 to 4.6).
 const (
 	codeBadTemplateID    = 40037
@@ -43,10 +50,10 @@ const (
 func templateRoutes() []route {
 	return []route{
 		{PathTemplateSend, Limit{Daily: templateDaily}, (*Simulator).serveTemplateSend},
-		{"/cgi-bin/template/api_set_industry", Limit{}, (*Simulator).serveSetIndustry},
-		{"/cgi-bin/template/get_industry", Limit{}, (*Simulator).serveGetIndustry},
+		{PathSetIndustry, Limit{}, (*Simulator).serveSetIndustry},
+		{PathGetIndustry, Limit{}, (*Simulator).serveGetIndustry},
 		{"/cgi-bin/template/api_add_template", Limit{}, (*Simulator).serveAddTemplate},
-		{"/cgi-bin/template/get_all_private_template", Limit{}, (*Simulator).servePrivateTemplates},
+		{PathPrivateTemplates, Limit{}, (*Simulator).servePrivateTemplates},
 		{"/cgi-bin/template/del_private_template", Limit{}, (*Simulator).serveDeleteTemplate},
 	}
 }

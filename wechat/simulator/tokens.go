@@ -216,6 +216,8 @@ func (s *Simulator) credentials(c *call, in credentials) *account {
 		code = codeBadAppID
 	case a.config().Secret != in.Secret:
 		code = codeBadSecret
+	case !a.config().admits(callerIP):
+		code = codeIPNotListed
 	default:
 		c.appID = in.AppID
 		code = a.use[c.api].take(c.at)

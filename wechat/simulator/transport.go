@@ -86,8 +86,12 @@ func (t roundTripper) finish(ctx context.Context, r *http.Request, c *call) (_ *
 		half := io.MultiReader(bytes.NewReader(c.answer[:len(c.answer)/2]), brokenReader{})
 		return response(r, http.StatusOK, half, len(c.answer)), true, nil
 	default:
-		resp := response(r, http.StatusOK, bytes.NewReader(c.answer), len(c.answer))
+		resp := response(r, cmp.Or(c.status, http.StatusOK), bytes.NewReader(c.answer), len(c.answer))
 		resp.Header.Set("Content-Type", cmp.Or(c.typed, contentType))
+		if c.file != "" {
+			resp.Header.Set("Content-Disposition", attachment(c.file))
+		}
+		resp.Header.Set("Date", t.s.date())
 		if c.redirect != "" {
 			resp.StatusCode, resp.Status = http.StatusFound, http.StatusText(http.StatusFound)
 			resp.Header.Set("Location", c.redirect)
@@ -95,6 +99,9 @@ func (t roundTripper) finish(ctx context.Context, r *http.Request, c *call) (_ *
 		return resp, false, nil
 	}
 }
+
+// attachment is the header by which the platform names a file that it answers with.
+func attachment(name string) string { return `attachment; filename="` + name + `"` }
 
 func (t roundTripper) hungUp(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
