@@ -5,13 +5,13 @@ import "time"
 // Moment is a point in time seen from a policy: what every decision made at it shares. Make one per slice of
 // fans, not one per fan.
 type Moment struct {
-	Now        int64 // unix ms
-	Day        int   // calendar day in the account's zone
-	nextDay    int64 // its end
-	quietFrom  int64 // start of the quiet time that Now lies in, 0 outside
-	quietUntil int64 // its end; noEnd if it has none
-	quietRoom  int64 // over how many ms after that messages are spread
-	budgetDay  int64 // the next Beijing midnight, when daily API quotas start anew
+	Now        int64              // unix ms
+	Day        int                // calendar day in the account's zone
+	ends       [PeriodCount]int64 // when the day, the week and the month end
+	quietFrom  int64              // start of the quiet time that Now lies in, 0 outside
+	quietUntil int64              // its end; noEnd if it has none
+	quietRoom  int64              // over how many ms after that messages are spread
+	budgetDay  int64              // the next Beijing midnight, when daily API quotas start anew
 }
 
 // noEnd stands for quiet hours that never end.
@@ -23,7 +23,10 @@ var beijing = time.FixedZone("CST", 8*3600)
 // At prepares deciding at now.
 func (p *Policy) At(now time.Time) Moment {
 	m := Moment{Now: now.UnixMilli(), Day: p.Day(now)}
-	m.nextDay = p.DayStart(m.Day + 1).UnixMilli()
+	for i := range m.ends {
+		_, next := Period(i).Span(m.Day)
+		m.ends[i] = p.DayStart(next).UnixMilli()
+	}
 	b := now.In(beijing)
 	m.budgetDay = time.Date(b.Year(), b.Month(), b.Day()+1, 0, 0, 0, 0, beijing).UnixMilli()
 	if start, end, quiet := p.QuietRangeAt(now); quiet {
@@ -47,7 +50,7 @@ type Option uint32
 // The options of a request.
 const (
 	OptWaitForGrant Option = 1 << iota // due without a grant: wait for an interaction until NotAfter instead of skipping
-	OptCapTomorrow                     // capped: wait for tomorrow instead of skipping
+	OptCapTomorrow                     // capped: wait for tomorrow, or for the next week or month, instead of skipping
 	OptAsManyAsFit                     // reserve as many of the step's messages as fit instead of all or nothing
 	OptQuietEarlier                    // planned into quiet hours that end too late: before them instead of skipping
 )
@@ -76,11 +79,11 @@ type Facts struct {
 	Superseded          bool // another answer won
 	PreviousFailed      bool // an earlier message of the step failed or is unknown
 	AgentUntil          int64
-	NoPermission        bool  // the account's type may not use the channel
-	CapUsed             int   // marketing messages of the account to the fan today
-	CampaignCap         int   // the campaign's own daily cap; -1 none
-	CampaignCapUsed     int   // of it today
-	MarketingAt         int64 // when the last marketing message was reserved
+	NoPermission        bool   // the account's type may not use the channel
+	Used                Counts // marketing messages of the account to the fan, today, this week and this month
+	CampaignCaps        Caps   // the campaign's own
+	CampaignUsed        Counts // marketing messages of the campaign to the fan, for periods in which it has a cap of its own
+	MarketingAt         int64  // when the last marketing message was reserved
 	Grants              Grants
 	BudgetLeft          int // calls left today for the channel's API
 }
@@ -140,7 +143,7 @@ func (r *Request) bound() bool {
 	return r.Class == ClassMarketing || r.Class == ClassService && r.Campaign
 }
 
-// Counts reports whether the request's messages count in the fan's daily cap.
+// Counts reports whether the request's messages count in the fan's caps.
 func (r *Request) Counts() bool { return r.bound() }
 
 func decideStops(f *Facts) (Verdict, bool) {
@@ -190,7 +193,7 @@ func decidePolicy(m *Moment, p *Policy, r *Request, f *Facts) (Verdict, bool) {
 	left := capLeft(p, f)
 	if left < r.least() {
 		if r.Options&OptCapTomorrow != 0 && r.fitsCaps(p, f) {
-			return r.later(ReasonCap, spread(m.nextDay, p.Spread, r.Spread), deadline), true
+			return r.later(ReasonCap, spread(m.capAllows(p, f, r.least()), p.Spread, r.Spread), deadline), true
 		}
 		return skip(ReasonCap), true
 	}
@@ -208,30 +211,12 @@ func spread(from, room int64, hash uint32) int64 {
 	return from + int64(hash)%room
 }
 
-// fitsCaps reports whether a day on which nothing has been sent has room for the request: if not, waiting for one is in vain.
-func (r *Request) fitsCaps(p *Policy, f *Facts) bool {
-	unused := Facts{CampaignCap: f.CampaignCap}
-	return capLeft(p, &unused) >= r.least()
-}
-
 // least is how few messages the request makes do with.
 func (r *Request) least() int {
 	if r.Options&OptAsManyAsFit != 0 {
 		return 1
 	}
 	return r.Messages
-}
-
-// capLeft is how many marketing messages today's caps leave.
-func capLeft(p *Policy, f *Facts) int {
-	left := int(^uint(0) >> 1)
-	if p.Cap >= 0 {
-		left = p.Cap - f.CapUsed
-	}
-	if f.CampaignCap >= 0 {
-		left = min(left, f.CampaignCap-f.CampaignCapUsed)
-	}
-	return left
 }
 
 // deadline is the last moment at which waiting still makes sense: the hard one, or the end of the open grant when the

@@ -34,7 +34,7 @@ func obstacles(t require.TestingT) []obstacle {
 		{guard.ReasonAgentSession, guard.Defer, func(s *scene) { s.facts.AgentUntil = s.ms() + minute }},
 		{guard.ReasonNoPermission, guard.Skip, fact(func(f *guard.Facts) { f.NoPermission = true })},
 		{guard.ReasonQuietHours, guard.Defer, func(s *scene) { s.policy = must(t, "Asia/Shanghai", quietNow()) }},
-		{guard.ReasonCap, guard.Skip, fact(func(f *guard.Facts) { f.CapUsed = 3 })},
+		{guard.ReasonCap, guard.Skip, fact(func(f *guard.Facts) { f.Used = guard.Counts{3, 3, 3} })},
 		{guard.ReasonGap, guard.Defer, func(s *scene) { s.facts.MarketingAt = s.ms() - minute }},
 		{guard.ReasonGrantClosed, guard.Skip, fact(func(f *guard.Facts) { f.Grants.CloseAll() })},
 		{guard.ReasonGrantExhausted, guard.Skip, fact(func(f *guard.Facts) { f.Grants.Exhaust(f.Grants.Generation) })},
@@ -157,7 +157,7 @@ func TestDailyCapCountsMessages(t *testing.T) {
 			s := allowed(t, guard.PolicySpec{DailyCap: &limit})
 			s.req.Channel = guard.ChannelPassive
 			s.req.Messages = 2
-			s.facts.CapUsed = used
+			s.facts.Used[guard.PeriodDay] = used
 			want := allow(2)
 			if used+2 > limit {
 				want = skipped(guard.ReasonCap)
@@ -184,7 +184,7 @@ func TestCampaignCapBindsBelowTheAccountCap(t *testing.T) {
 		{"both have room", new(9), 3, 2, 0, 2, allow(2)},
 	} {
 		s := allowed(t, guard.PolicySpec{DailyCap: c.account})
-		s.facts.CapUsed, s.facts.CampaignCap, s.facts.CampaignCapUsed = c.used, c.campaign, c.campaignUsed
+		s.facts.Used[0], s.facts.CampaignCaps[0], s.facts.CampaignUsed[0] = c.used, c.campaign, c.campaignUsed
 		s.req.Messages = c.n
 		require.Equal(t, c.want, s.decide(), c.name)
 	}
@@ -213,10 +213,10 @@ func TestCapWaitsForTomorrowOnlyIfItCanStillBeSentThen(t *testing.T) {
 			s.req.Options |= guard.OptAsManyAsFit
 		}, deferred(guard.ReasonCap, midnight+7)},
 		{"cap of 0 never fits", func(s *scene) { s.policy = must(t, "Asia/Shanghai", guard.PolicySpec{DailyCap: new(0)}) }, skipped(guard.ReasonCap)},
-		{"campaign cap of 0 never fits", func(s *scene) { s.facts.CampaignCap = 0 }, skipped(guard.ReasonCap)},
+		{"campaign cap of 0 never fits", func(s *scene) { s.facts.CampaignCaps[guard.PeriodDay] = 0 }, skipped(guard.ReasonCap)},
 	} {
 		s := allowed(t, guard.PolicySpec{DailyCap: new(3)})
-		s.facts.CapUsed = 3
+		s.facts.Used = guard.Counts{3, 3, 3}
 		s.req.Options = guard.OptCapTomorrow
 		s.req.Spread = uint32(10*minute) + 7
 		c.set(s)
@@ -241,7 +241,7 @@ func TestTomorrowIsTheAccountsOwn(t *testing.T) {
 		s := allowed(t, guard.PolicySpec{})
 		s.policy = must(t, zone, guard.PolicySpec{DailyCap: new(1), SpreadMinutes: new(0)})
 		s.now = utc(t, "2026-10-15 12:00")
-		s.facts.CapUsed = 1
+		s.facts.Used = guard.Counts{1, 1, 1}
 		s.req.Options = guard.OptCapTomorrow
 		require.Equal(t, deferred(guard.ReasonCap, utc(t, want).UnixMilli()), s.decide(), zone)
 	}
@@ -254,7 +254,7 @@ func TestAsManyAsFitTakesTheSmallestRoom(t *testing.T) {
 	} {
 		s := allowed(t, guard.PolicySpec{DailyCap: new(10)})
 		s.req.Messages, s.req.Options = 4, guard.OptAsManyAsFit
-		s.facts.CapUsed, s.facts.CampaignCap, s.facts.CampaignCapUsed = c.capUsed, 4, c.campaignUsed
+		s.facts.Used[0], s.facts.CampaignCaps[0], s.facts.CampaignUsed[0] = c.capUsed, 4, c.campaignUsed
 		s.facts.Grants.Take(s.ms(), 5-c.granted)
 		require.Equal(t, allow(c.want), s.decide(), "%+v", c)
 

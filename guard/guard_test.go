@@ -53,6 +53,8 @@ type scene struct {
 func everyRule() guard.PolicySpec {
 	return guard.PolicySpec{
 		DailyCap:      new(3),
+		WeeklyCap:     new(9),
+		MonthlyCap:    new(27),
 		GapMinutes:    60,
 		Quiet:         []guard.QuietRange{{Start: "22:00", End: "08:00"}},
 		HoldForAgents: 1,
@@ -69,7 +71,7 @@ func allowed(t require.TestingT, spec guard.PolicySpec) *scene {
 			Class: guard.ClassMarketing, Channel: guard.ChannelKefu, Messages: 1,
 			NotAfter: now.UnixMilli() + 30*24*hour,
 		},
-		facts: guard.Facts{CampaignCap: -1, BudgetLeft: 1000},
+		facts: guard.Facts{CampaignCaps: guard.NoCaps(), BudgetLeft: 1000},
 	}
 	s.facts.Grants.Trigger(wechat.TriggerMessage, now.UnixMilli()-hour, today(wechat.TriggerMessage), 0)
 	return s

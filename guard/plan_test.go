@@ -93,7 +93,7 @@ func TestPropertyAPlacementIsFreeInTimeAndAgreesWithDecide(t *testing.T) {
 			Options:  rapid.SampledFrom([]guard.Option{0, guard.OptQuietEarlier}).Draw(t, "options"),
 			NotAfter: now.Add(time.Duration(minutes.Draw(t, "not_after")) * time.Minute).UnixMilli(),
 		}
-		f := guard.Facts{CampaignCap: -1}
+		f := guard.Facts{CampaignCaps: guard.NoCaps()}
 		got := guard.Plan(p, now, due, &r, &f)
 		if got.Verdict.Kind == guard.Skip {
 			return
@@ -114,7 +114,7 @@ func TestPropertyADeferralOverQuietHoursIsToAFreeMoment(t *testing.T) {
 			Class: guard.ClassMarketing, Channel: guard.ChannelPassive, Messages: 1,
 			Spread: rapid.Uint32().Draw(t, "spread"), NotAfter: 1 << 60,
 		}
-		f := guard.Facts{CampaignCap: -1}
+		f := guard.Facts{CampaignCaps: guard.NoCaps()}
 		m := p.At(now)
 		if v := guard.Decide(&m, p, &r, &f); v.Kind == guard.Defer {
 			m = p.At(time.UnixMilli(v.Until))
@@ -166,7 +166,7 @@ func TestValuesLedToTheVerdict(t *testing.T) {
 		require.Equal(t, want[o.reason], s.values(), "%s", o.reason)
 	}
 	s := allowed(t, guard.PolicySpec{})
-	s.facts.CampaignCap, s.facts.CampaignCapUsed = 2, 2
+	s.facts.CampaignCaps[0], s.facts.CampaignUsed[0] = 2, 2
 	require.Equal(t, map[string]int64{"messages": 1, "campaign_cap": 2, "campaign_cap_used": 2}, s.values())
 	s = allowed(t, guard.PolicySpec{})
 	s.facts.Grants.Trigger(wechat.TriggerMenu, now-minute, today(wechat.TriggerMenu), 4)

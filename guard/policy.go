@@ -12,15 +12,17 @@ import (
 	"time"
 
 	"hongyan/internal/fault"
+	"hongyan/internal/lang"
 )
-
-// MaxDailyCap is the most that a daily cap can allow (design 5.3).
-const MaxDailyCap = 15
 
 // PolicySpec is an account's sending policy as members write it. The zero value limits nothing.
 type PolicySpec struct {
 	// DailyCap is the most marketing messages per fan and calendar day, 0 to 15; unset means no cap.
 	DailyCap *int `json:"daily_cap,omitempty"`
+	// WeeklyCap is the most per fan and week, Monday to Sunday, 0 to 105; unset means no cap.
+	WeeklyCap *int `json:"weekly_cap,omitempty"`
+	// MonthlyCap is the most per fan and calendar month, 0 to 450; unset means no cap.
+	MonthlyCap *int `json:"monthly_cap,omitempty"`
 	// GapMinutes is the least time between two marketing messages to one fan.
 	GapMinutes int `json:"gap_minutes,omitempty"`
 	// Quiet are the times in which no marketing message goes out.
@@ -79,7 +81,7 @@ type span struct{ start, end int }
 // Policy is a compiled PolicySpec. It is immutable.
 type Policy struct {
 	Zone      *time.Location
-	Cap       int   // most marketing messages per day; -1: none
+	Caps      Caps
 	Gap       int64 // ms
 	Spread    int64 // ms
 	Held      int   // messages kept for agents
@@ -91,7 +93,7 @@ type Policy struct {
 // Compile checks the spec and makes it fit for deciding. zone is an IANA name. All problems are reported at once,
 // each with its field and rule.
 func (s PolicySpec) Compile(zone string) (*Policy, error) {
-	p := &Policy{Cap: -1, Gap: int64(s.GapMinutes) * 60_000, Spread: 10 * 60_000, Held: s.HoldForAgents, dates: map[int][]span{}}
+	p := &Policy{Gap: int64(s.GapMinutes) * 60_000, Spread: 10 * 60_000, Held: s.HoldForAgents, dates: map[int][]span{}}
 	var errs []error
 	fail := func(err error) {
 		if err != nil {
@@ -129,12 +131,11 @@ func LoadZone(name string) (*time.Location, error) {
 
 func (s PolicySpec) numbers(p *Policy) error {
 	var errs []error
-	if s.DailyCap != nil {
-		p.Cap = *s.DailyCap
-		if p.Cap < 0 || p.Cap > MaxDailyCap {
-			errs = append(errs, fault.BadField("daily_cap", "range", "a daily cap is 0 to %d, not %d; leave it out for none", MaxDailyCap, p.Cap))
-		}
+	caps, err := CapsOf(s.DailyCap, s.WeeklyCap, s.MonthlyCap)
+	if err != nil {
+		errs = append(errs, err)
 	}
+	p.Caps = caps
 	if s.GapMinutes < 0 || s.GapMinutes > 7*24*60 {
 		errs = append(errs, fault.BadField("gap_minutes", "range", "a gap is 0 minutes to 7 days, not %d", s.GapMinutes))
 	}
@@ -206,7 +207,7 @@ func compileWeek(field string, ranges []QuietRange) (week [7][]span, err error) 
 		}
 	}
 	for d := range week {
-		if week[d], err = joinSpans(field, "on "+time.Weekday(d).String(), week[d]); err != nil {
+		if week[d], err = joinSpans(field, weekdayWords(time.Weekday(d)), week[d]); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -228,7 +229,7 @@ func compileHoliday(field string, h Holiday) ([]span, error) {
 		}
 		spans = append(spans, sp)
 	}
-	spans, err := joinSpans(field, "on "+h.Date, spans)
+	spans, err := joinSpans(field, lang.Text{ZH: "在 " + h.Date, EN: "on " + h.Date}, spans)
 	if err != nil {
 		errs = append(errs, err)
 	}
@@ -236,7 +237,7 @@ func compileHoliday(field string, h Holiday) ([]span, error) {
 }
 
 // joinSpans sorts the ranges of a day, refuses those that overlap and merges those that touch.
-func joinSpans(field, when string, spans []span) ([]span, error) {
+func joinSpans(field string, when lang.Text, spans []span) ([]span, error) {
 	sort.Slice(spans, func(i, j int) bool { return spans[i].start < spans[j].start })
 	out := spans[:0]
 	for _, s := range spans {
@@ -253,8 +254,13 @@ func joinSpans(field, when string, spans []span) ([]span, error) {
 	return out, nil
 }
 
-func overlap(field, when string) error {
+func overlap(field string, when lang.Text) error {
 	return fault.BadField(field, "quiet_hours_overlap", "two ranges overlap %s; merge them into one", when)
+}
+
+func weekdayWords(d time.Weekday) lang.Text {
+	chinese := [...]string{"周日", "周一", "周二", "周三", "周四", "周五", "周六"}
+	return lang.Text{ZH: "在" + chinese[d], EN: "on " + d.String()}
 }
 
 func (r QuietRange) days(field string) ([]time.Weekday, error) {

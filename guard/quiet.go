@@ -147,7 +147,7 @@ func (p *Policy) checkMidnights() error {
 		next := (d + 1) % 7
 		for _, s := range p.week[d] {
 			if len(p.week[next]) > 0 && s.end-dayMinutes > p.week[next][0].start {
-				errs = append(errs, overlap("quiet_hours", "on "+time.Weekday(next).String()))
+				errs = append(errs, overlap("quiet_hours", weekdayWords(time.Weekday(next))))
 			}
 		}
 	}

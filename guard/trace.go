@@ -34,17 +34,6 @@ func Values(m *Moment, p *Policy, r *Request, f *Facts, v Verdict) []Value {
 	}
 }
 
-func capValues(p *Policy, r *Request, f *Facts) []Value {
-	values := []Value{{"messages", int64(r.Messages)}}
-	if p.Cap >= 0 {
-		values = append(values, Value{"cap", int64(p.Cap)}, Value{"cap_used", int64(f.CapUsed)})
-	}
-	if f.CampaignCap >= 0 {
-		values = append(values, Value{"campaign_cap", int64(f.CampaignCap)}, Value{"campaign_cap_used", int64(f.CampaignCapUsed)})
-	}
-	return values
-}
-
 func grantValues(p *Policy, r *Request, f *Facts) []Value {
 	values := []Value{{"messages", int64(r.Messages)}}
 	for t, b := range f.Grants.Buckets {

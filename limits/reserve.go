@@ -20,7 +20,7 @@ var ErrStale = errors.New("a fan's limits have changed meanwhile")
 type delta struct {
 	left     [wechat.TriggerCount]int
 	capDay   int
-	messages int // that count in capDay
+	messages int // that count in the periods of capDay
 }
 
 // Reservations gathers what the fans of one transaction take, fan by fan, before Reserve stores it.
@@ -38,7 +38,7 @@ func NewReservations(now time.Time) *Reservations {
 // Take is what one step takes for a fan.
 type Take struct {
 	Messages int
-	CapDay   int  // the day whose cap it counts in; 0 for messages that are free of it
+	CapDay   int  // the day in which it counts, by guard.Counted.DayAt; 0 for messages that are free of caps
 	Free     bool // needs no grant: a passive reply
 }
 
@@ -54,7 +54,8 @@ func (r *Reservations) Take(u *Usage, t Take) {
 		}
 	}
 	if t.CapDay != 0 {
-		u.CapUsed, u.CapDay, u.MarketingAt = u.UsedOn(t.CapDay)+t.Messages, t.CapDay, r.now
+		u.Counted.Add(t.CapDay, t.Messages)
+		u.MarketingAt = r.now
 		d.capDay = t.CapDay
 		d.messages += t.Messages
 	}
@@ -108,8 +109,8 @@ func (d delta) assignments(at int64) (string, []any) {
 		}
 	}
 	if d.capDay != 0 {
-		sets = append(sets, "cap_used = CASE WHEN cap_day = ? THEN cap_used + ? ELSE ? END", "cap_day = ?", "marketing_at = ?")
-		args = append(args, d.capDay, d.messages, d.messages, d.capDay, at)
+		counted, values := count("cap_day", capColumns, d.capDay, d.messages)
+		sets, args = append(sets, counted, "marketing_at = ?"), append(append(args, values...), at)
 	}
 	return strings.Join(sets, ", "), args
 }

@@ -13,7 +13,7 @@ type Release struct {
 	FanID      int64
 	Buckets    uint8
 	Generation int
-	CapDay     int
+	CapDay     int // the day in which it was counted; 0: in none
 }
 
 // Correction is what the platform's answer to a send teaches about a fan's grants.
@@ -68,8 +68,8 @@ func (s *Store) Settle(tx *gorm.DB, now time.Time, accountID int64, releases []R
 
 func (u *Usage) release(r Release) {
 	u.Grants.Release(r.Buckets, r.Generation)
-	if r.CapDay != 0 && r.CapDay == u.CapDay && u.CapUsed > 0 {
-		u.CapUsed--
+	if r.CapDay != 0 {
+		u.Counted.GiveBack(r.CapDay)
 	}
 }
 

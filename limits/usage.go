@@ -18,20 +18,11 @@ type Usage struct {
 	FanID       int64
 	AccountID   int64
 	Grants      guard.Grants
-	AgentUntil  int64 // a human agent's session is open until then at most
-	CapDay      int   // the day that CapUsed counts
-	CapUsed     int   // marketing messages reserved on CapDay
-	MarketingAt int64 // when the last marketing message was reserved
+	AgentUntil  int64         // a human agent's session is open until then at most
+	Counted     guard.Counted // marketing messages reserved
+	MarketingAt int64         // when the last marketing message was reserved
 	// Version is raised by every change of the row, so that what was decided by an unlocked read is stored only if the row is still as it was read.
 	Version int64
-}
-
-// UsedOn is how many marketing messages were reserved on a day.
-func (u *Usage) UsedOn(day int) int {
-	if u.CapDay != day {
-		return 0
-	}
-	return u.CapUsed
 }
 
 // Store reads and writes limits.
@@ -43,10 +34,10 @@ func New(db *database.DB) *Store { return &Store{db: db} }
 const usageColumns = "fan_id, account_id, version, generation, " +
 	"message_left, message_until, message_generation, menu_left, menu_until, menu_generation, " +
 	"follow_left, follow_until, follow_generation, scan_left, scan_until, scan_generation, " +
-	"payment_left, payment_until, payment_generation, agent_until, cap_day, cap_used, marketing_at"
+	"payment_left, payment_until, payment_generation, agent_until, cap_day, cap_used, cap_week_used, cap_month_used, marketing_at"
 
 // usageWidth is how many columns that are.
-const usageWidth = 23
+const usageWidth = 25
 
 // Columns lists the columns of fan_limits that Fields takes, each behind prefix: for a read that joins the fans with their limits.
 func Columns(prefix string) string {
@@ -61,7 +52,11 @@ func (u *Usage) Fields() []any {
 		b := &u.Grants.Buckets[t]
 		out = append(out, database.Int(&b.Left), database.Int(&b.Until), database.Int(&b.Generation))
 	}
-	return append(out, database.Int(&u.AgentUntil), database.Int(&u.CapDay), database.Int(&u.CapUsed), database.Int(&u.MarketingAt))
+	out = append(out, database.Int(&u.AgentUntil), database.Int(&u.Counted.Day))
+	for p := range u.Counted.Used {
+		out = append(out, database.Int(&u.Counted.Used[p]))
+	}
+	return append(out, database.Int(&u.MarketingAt))
 }
 
 // Ensure makes a row for each fan that has none.
@@ -177,7 +172,11 @@ func (u *Usage) values() []any {
 	for _, b := range u.Grants.Buckets {
 		out = append(out, b.Left, b.Until, b.Generation)
 	}
-	return append(out, u.AgentUntil, u.CapDay, u.CapUsed, u.MarketingAt)
+	out = append(out, u.AgentUntil, u.Counted.Day)
+	for _, n := range u.Counted.Used {
+		out = append(out, n)
+	}
+	return append(out, u.MarketingAt)
 }
 
 // Available reads, without a lock, how a fan stands: for previews and planning only.

@@ -36,8 +36,7 @@ type bucket struct {
 type fanModel struct {
 	buckets     [wechat.TriggerCount]bucket
 	generation  int
-	capDay      int
-	capUsed     int
+	counted     []int // the day of every message that counts
 	marketingAt int64
 }
 
@@ -57,10 +56,7 @@ func (m *fanModel) reserve(now int64, fan int64, n, capDay int, free bool) reser
 		}
 	}
 	if capDay != 0 {
-		if m.capDay != capDay {
-			m.capUsed = 0
-		}
-		m.capDay, m.capUsed, m.marketingAt = capDay, m.capUsed+n, now
+		m.counted, m.marketingAt = append(m.counted, slices.Repeat([]int{capDay}, n)...), now
 	}
 	return r
 }
@@ -71,8 +67,8 @@ func (m *fanModel) release(r reservation) {
 			m.buckets[i].left++
 		}
 	}
-	if r.capDay != 0 && r.capDay == m.capDay && m.capUsed > 0 {
-		m.capUsed--
+	if i := slices.Index(m.counted, r.capDay); i >= 0 {
+		m.counted = slices.Delete(m.counted, i, i+1)
 	}
 }
 
@@ -90,12 +86,32 @@ func (m *fanModel) correct(kind CorrectionKind, generation int) {
 	}
 }
 
-func (m *fanModel) check(t require.TestingT, u *Usage) {
+// used is what is used of a numbered day, its week and its month.
+func (m *fanModel) used(day int) (used guard.Counts) {
+	date := func(day int) (month string, year, week int) {
+		at := time.Unix(int64(day)*86_400, 0).UTC()
+		year, week = at.ISOWeek()
+		return at.Format("2006-01"), year, week
+	}
+	month, year, week := date(day)
+	for _, d := range m.counted {
+		theirs, y, w := date(d)
+		for p, same := range [guard.PeriodCount]bool{d == day, y == year && w == week, theirs == month} {
+			if same {
+				used[p]++
+			}
+		}
+	}
+	return used
+}
+
+func (m *fanModel) check(t require.TestingT, u *Usage, day int) {
 	for i, b := range m.buckets {
 		require.Equal(t, guard.Bucket{Left: b.left, Until: b.until, Generation: b.generation}, u.Grants.Buckets[i], "bucket %d", i)
 	}
 	require.Equal(t, m.generation, u.Grants.Generation)
-	require.Equal(t, []int64{int64(m.capDay), int64(m.capUsed), m.marketingAt}, []int64{int64(u.CapDay), int64(u.CapUsed), u.MarketingAt})
+	require.Equal(t, m.used(day), u.Counted.At(day))
+	require.Equal(t, m.marketingAt, u.MarketingAt)
 }
 
 // world is three fans in the database beside their models.
@@ -129,6 +145,8 @@ func (w *world) trigger(rt *rapid.T) {
 	})
 }
 
+func dayOf(at time.Time) int { return int(at.Unix() / 86_400) }
+
 // reserve takes for several fans, some of them twice, in one transaction.
 func (w *world) reserve(rt *rapid.T) {
 	fans := rapid.SliceOfN(rapid.SampledFrom(w.fans), 1, 4).Draw(rt, "fans")
@@ -136,7 +154,7 @@ func (w *world) reserve(rt *rapid.T) {
 	for i, fan := range fans {
 		takes[i] = Take{Messages: rapid.IntRange(1, 3).Draw(rt, "n"), Free: rapid.Bool().Draw(rt, "free")}
 		if rapid.Bool().Draw(rt, "counts") {
-			takes[i].CapDay = int(w.now.Unix() / 86_400)
+			takes[i].CapDay = dayOf(w.now)
 		}
 		r := w.models[fan].reserve(w.now.UnixMilli(), fan, takes[i].Messages, takes[i].CapDay, takes[i].Free)
 		for range takes[i].Messages {
@@ -197,12 +215,12 @@ func TestReservingAndSettlingEqualTheModel(t *testing.T) {
 			transact(t, db, func(tx *gorm.DB) error { return w.store.Ensure(tx, account, w.fans) })
 			for range rapid.IntRange(1, 12).Draw(rt, "steps") {
 				rapid.SampledFrom([]func(*rapid.T){w.trigger, w.reserve, w.reserve, w.settle}).Draw(rt, "step")(rt)
-				w.now = w.now.Add(rapid.SampledFrom([]time.Duration{0, 20 * time.Second, time.Minute, 24 * time.Hour}).Draw(rt, "pause"))
+				w.now = w.now.Add(rapid.SampledFrom([]time.Duration{0, 20 * time.Second, time.Minute, 24 * time.Hour, 11 * 24 * time.Hour}).Draw(rt, "pause"))
 			}
 			got, err := w.store.Read(db.Read(t.Context()), account, w.fans)
 			require.NoError(rt, err)
 			for id, m := range w.models {
-				m.check(rt, got[id])
+				m.check(rt, got[id], dayOf(w.now))
 			}
 		})
 	})
@@ -268,32 +286,78 @@ func TestCorrectionsLeaveAloneWhatAnActHasOpenedSince(t *testing.T) {
 	})
 }
 
-func TestACampaignsOwnCapCountsByDay(t *testing.T) {
+func TestACampaignsOwnCapsCountByPeriod(t *testing.T) {
 	t.Parallel()
 	testdb.Each(t, func(t *testing.T, db *database.DB) {
 		s := New(db)
-		add := func(campaign, fan int64, day, n int) {
-			transact(t, db, func(tx *gorm.DB) error { return s.AddCampaign(tx, campaign, fan, day, n) })
+		sunday := dayOf(time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC))
+		take := func(campaign int64, day int, messages map[int64]int) {
+			takes := map[int64]CampaignTake{}
+			for fan, n := range messages {
+				takes[fan] = CampaignTake{day, n}
+			}
+			transact(t, db, func(tx *gorm.DB) error { return s.CountCampaign(tx, campaign, takes) })
 		}
-		used := func(campaign int64, day int) map[int64]int {
-			got, err := s.CampaignUsed(db.Read(t.Context()), campaign, day, []int64{1, 2})
+		giveBack := func(campaign, fan int64, day int) {
+			transact(t, db, func(tx *gorm.DB) error { return s.ReturnCampaign(tx, campaign, fan, day) })
+		}
+		used := func(campaign int64, day int) map[int64]guard.Counts {
+			read, err := s.CampaignCounted(db.Read(t.Context()), campaign, []int64{1, 2, 3})
 			require.NoError(t, err)
-			return got
+			out := map[int64]guard.Counts{}
+			for fan, c := range read {
+				out[fan] = c.At(day)
+			}
+			return out
 		}
-		add(7, 1, 100, 2)
-		add(7, 1, 100, 1)
-		add(7, 2, 100, 1)
-		add(8, 1, 100, 9)
-		require.Equal(t, map[int64]int{1: 3, 2: 1}, used(7, 100))
-		add(7, 1, 100, -1)
-		add(7, 1, 99, -1)
-		require.Equal(t, map[int64]int{1: 2, 2: 1}, used(7, 100), "given back to the day it was taken from")
-		add(7, 2, 100, -2)
-		require.Equal(t, 1, used(7, 100)[2], "never below zero")
-		add(7, 1, 101, 1)
-		require.Equal(t, map[int64]int{1: 1}, used(7, 101))
-		add(7, 1, 100, -1)
-		require.Equal(t, map[int64]int{1: 1}, used(7, 101), "yesterday's release gives today nothing back")
+		take(7, sunday-1, map[int64]int{1: 2, 2: 1})
+		take(7, sunday, map[int64]int{1: 1, 3: 1})
+		take(8, sunday, map[int64]int{1: 9})
+		require.Equal(t, map[int64]guard.Counts{1: {1, 3, 1}, 2: {0, 1, 0}, 3: {1, 1, 1}}, used(7, sunday))
+		giveBack(7, 1, sunday-1)
+		require.Equal(t, guard.Counts{1, 2, 1}, used(7, sunday)[1], "given back to the periods from which it was taken")
+		giveBack(7, 3, sunday)
+		giveBack(7, 3, sunday)
+		require.Equal(t, guard.Counts{}, used(7, sunday)[3], "never below zero")
+		take(7, sunday+1, map[int64]int{1: 1})
+		giveBack(7, 1, sunday)
+		require.Equal(t, guard.Counts{1, 1, 1}, used(7, sunday+1)[1], "over the border of a week, only the month gets it back")
+		require.Equal(t, map[int64]guard.Counts{1: {9, 9, 9}}, used(8, sunday), "another campaign's")
+		take(7, sunday+31, map[int64]int{1: 4})
+		giveBack(7, 1, sunday+1)
+		require.Equal(t, guard.Counts{4, 4, 4}, used(7, sunday+31)[1], "last month's release gives this month nothing back")
+	})
+}
+
+func TestACampaignsRowsCountAsTheGuardDoes(t *testing.T) {
+	t.Parallel()
+	testdb.Each(t, func(t *testing.T, db *database.DB) {
+		s, campaign, fans := New(db), int64(0), []int64{1, 2, 3}
+		rapid.Check(t, func(rt *rapid.T) {
+			campaign++
+			want := map[int64]guard.Counted{}
+			day := dayOf(start())
+			for range rapid.IntRange(1, 10).Draw(rt, "steps") {
+				day += rapid.SampledFrom([]int{0, 0, 1, 3, 20}).Draw(rt, "pause")
+				takes := map[int64]CampaignTake{}
+				for _, fan := range rapid.SliceOfNDistinct(rapid.SampledFrom(fans), 0, 3, rapid.ID).Draw(rt, "fans") {
+					takes[fan] = CampaignTake{CapDay: day, Messages: rapid.IntRange(1, 2).Draw(rt, "n")}
+					c := want[fan]
+					c.Add(day, takes[fan].Messages)
+					want[fan] = c
+				}
+				transact(t, db, func(tx *gorm.DB) error { return s.CountCampaign(tx, campaign, takes) })
+				fan, back := rapid.SampledFrom(fans).Draw(rt, "back to"), day-rapid.IntRange(0, 9).Draw(rt, "ago")
+				if c, known := want[fan]; known && c.Day >= back {
+					c.GiveBack(back)
+					want[fan] = c
+					transact(t, db, func(tx *gorm.DB) error { return s.ReturnCampaign(tx, campaign, fan, back) })
+				}
+			}
+			got, err := s.CampaignCounted(db.Read(t.Context()), campaign, fans)
+			require.NoError(rt, err)
+			require.Equal(rt, want, got)
+		})
 	})
 }
 
@@ -341,24 +405,27 @@ func mustReserve(t *testing.T, s *Store, at time.Time, b Budget, want int) int {
 
 func TestAReleaseGivesBackOnlyToWhatItWasTakenFrom(t *testing.T) {
 	t.Parallel()
+	monday := dayOf(time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC))
 	cases := []struct {
 		name    string
 		release Release
 		left    [2]int // of the message's bucket, generation 1, and of the scan's, generation 2
-		used    int
+		used    guard.Counts
 	}{
-		{"all of it", Release{Buckets: 1<<wechat.TriggerMessage | 1<<wechat.TriggerScan, Generation: 2, CapDay: 100}, [2]int{6, 4}, 2},
-		{"not to a bucket opened since", Release{Buckets: 1<<wechat.TriggerMessage | 1<<wechat.TriggerScan, Generation: 1, CapDay: 100}, [2]int{6, 3}, 2},
-		{"not to a bucket it did not take from", Release{Buckets: 1 << wechat.TriggerScan, Generation: 2, CapDay: 100}, [2]int{5, 4}, 2},
-		{"not to another day", Release{Buckets: 1 << wechat.TriggerMessage, Generation: 2, CapDay: 99}, [2]int{6, 3}, 3},
-		{"free of the cap", Release{Buckets: 1 << wechat.TriggerMessage, Generation: 2}, [2]int{6, 3}, 3},
+		{"all of it", Release{Buckets: 1<<wechat.TriggerMessage | 1<<wechat.TriggerScan, Generation: 2, CapDay: monday}, [2]int{6, 4}, guard.Counts{2, 3, 4}},
+		{"not to a bucket opened since", Release{Buckets: 1<<wechat.TriggerMessage | 1<<wechat.TriggerScan, Generation: 1, CapDay: monday}, [2]int{6, 3}, guard.Counts{2, 3, 4}},
+		{"not to a bucket it did not take from", Release{Buckets: 1 << wechat.TriggerScan, Generation: 2, CapDay: monday}, [2]int{5, 4}, guard.Counts{2, 3, 4}},
+		{"not to another day", Release{Buckets: 1 << wechat.TriggerMessage, Generation: 2, CapDay: monday + 1}, [2]int{6, 3}, guard.Counts{3, 3, 4}},
+		{"not over the border of a week", Release{Buckets: 1 << wechat.TriggerMessage, Generation: 2, CapDay: monday - 1}, [2]int{6, 3}, guard.Counts{3, 4, 4}},
+		{"nor over that of a month", Release{Buckets: 1 << wechat.TriggerMessage, Generation: 2, CapDay: monday - 2}, [2]int{6, 3}, guard.Counts{3, 4, 5}},
+		{"free of the cap", Release{Buckets: 1 << wechat.TriggerMessage, Generation: 2}, [2]int{6, 3}, guard.Counts{3, 4, 5}},
 	}
 	testdb.Each(t, func(t *testing.T, db *database.DB) {
 		s, now := New(db), start()
 		for i, c := range cases {
 			c.release.FanID = int64(i + 1)
 			transact(t, db, func(tx *gorm.DB) error {
-				u := &Usage{FanID: c.release.FanID, AccountID: account, CapDay: 100, CapUsed: 3}
+				u := &Usage{FanID: c.release.FanID, AccountID: account, Counted: guard.Counted{Day: monday, Used: guard.Counts{3, 4, 5}}}
 				u.Grants.Trigger(wechat.TriggerMessage, now.UnixMilli(), wechat.Allowance{Messages: 5, Lifetime: 48 * time.Hour}, 0)
 				u.Grants.Trigger(wechat.TriggerScan, now.UnixMilli(), wechat.Allowance{Messages: 3, Lifetime: time.Minute}, 0)
 				return s.Save(tx, []*Usage{u})
@@ -371,7 +438,7 @@ func TestAReleaseGivesBackOnlyToWhatItWasTakenFrom(t *testing.T) {
 			require.NoError(t, err)
 			left := [2]int{got.Grants.Buckets[wechat.TriggerMessage].Left, got.Grants.Buckets[wechat.TriggerScan].Left}
 			require.Equal(t, c.left, left, c.name)
-			require.Equal(t, c.used, got.CapUsed, c.name)
+			require.Equal(t, c.used, got.Counted.Used, c.name)
 		}
 	})
 }
@@ -416,7 +483,7 @@ func TestAReservationOnAnOvertakenReadingIsRefused(t *testing.T) {
 		transact(t, db, func(tx *gorm.DB) error { return takeOne(tx, s, now, fans) })
 		after, err := s.Read(db.Read(t.Context()), account, fans)
 		require.NoError(t, err)
-		require.Equal(t, 2, after[14].CapUsed)
+		require.Equal(t, guard.Counts{2, 2, 2}, after[14].Counted.Used)
 		require.EqualValues(t, 2, after[14].Version, "each change raises the version by one")
 	})
 }
