@@ -37,6 +37,15 @@ const (
 	ModeSafe       Mode = "safe"
 )
 
+// Connection is how an account is connected.
+type Connection string
+
+// The connections: 手动接入 by the account's own AppSecret, and 扫码接入 by a component that the owner authorised (platform.md 1.5).
+const (
+	ConnectionManual    Connection = "manual"
+	ConnectionComponent Connection = "component"
+)
+
 // Callback is what the platform's console says about pushes.
 type Callback struct {
 	Mode    Mode
@@ -52,13 +61,20 @@ type Account struct { //nolint:recvcheck // String and its kin take values, so t
 	Name       string
 	Kind       Kind
 	Verified   bool
-	Sandbox    bool     // lives on the simulator
-	BaseURL    string   // "" is the platform's own
-	Secret     string   `json:"-"`
-	Callback   Callback `json:"-"`
-	Zone       string
-	Spec       guard.PolicySpec
-	Policy     *guard.Policy // Spec, compiled
+	Sandbox    bool   // lives on the simulator
+	BaseURL    string // "" is the platform's own
+	// Secret and Callback are those of the manual connection. An account that moved to a component keeps what it had, unused.
+	Secret     string     `json:"-"`
+	Callback   Callback   `json:"-"`
+	Connection Connection // "" of a new account is ConnectionManual
+	// ComponentID and Component are set with ConnectionComponent only, and so are Permissions: the ids of the permission sets 权限集 that the
+	// owner granted, ascending; none after a withdrawal.
+	ComponentID int64
+	Component   *Component
+	Permissions []int
+	Zone        string
+	Spec        guard.PolicySpec
+	Policy      *guard.Policy // Spec, compiled
 	// RatePerSecond and InFlight bound the calls of all workers together.
 	RatePerSecond int
 	InFlight      int
@@ -89,29 +105,44 @@ func (c Callback) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // Platform is what a call in the account's name needs.
 func (a *Account) Platform() wechat.Account {
+	if a.Connection == ConnectionComponent {
+		return wechat.Account{ID: a.ID, AppID: a.AppID, BaseURL: a.BaseURL, Component: a.Component.Platform()}
+	}
 	return wechat.Account{ID: a.ID, AppID: a.AppID, Secret: a.Secret, BaseURL: a.BaseURL}
 }
 
-// MaySendKefu reports whether the account's type has the right to customer-service messages (platform.md 0.2).
-func (a *Account) MaySendKefu() bool { return a.Verified }
+// Pushes is what the account's pushes are signed and encrypted with, and the appid inside them: the component's where one connects the account
+// (platform.md 1.5).
+func (a *Account) Pushes() (appID string, c Callback) {
+	if a.Component != nil {
+		return a.Component.AppID, a.Component.Callback
+	}
+	return a.AppID, a.Callback
+}
 
 // validate checks everything about an account at once and compiles its policy.
 func (a *Account) validate() error {
 	var errs []error
-	require := func(ok bool, field, rule, message string) {
+	require := func(ok bool, field, rule, format string, args ...any) {
 		if !ok {
-			errs = append(errs, fault.BadField(field, rule, "%s", message))
+			errs = append(errs, fault.BadField(field, rule, format, args...))
 		}
 	}
 	require(a.AppID != "" && len(a.AppID) <= 32, "appid", "required", "give the account's AppID, such as wx0123456789abcdef")
 	require(a.OriginalID != "", "original_id", "required", "give the account's original id, such as gh_0123456789ab")
 	require(a.Name != "", "name", "required", "give the account a name")
-	require(a.Secret != "", "secret", "required", "give the account's AppSecret")
 	require(a.Kind == KindService || a.Kind == KindSubscription, "kind", "one_of", `the kind is "service" or "subscription"`)
 	require(a.RatePerSecond > 0, "rate_per_second", "range", "the rate is at least 1 call per second")
 	require(a.InFlight > 1, "in_flight", "range", "at least 2 calls may be in flight: one for each lane")
-	require(len(a.Callback.Token) >= 3 && len(a.Callback.Token) <= 32, "callback.token", "length", "the callback token has 3 to 32 characters")
-	errs = append(errs, a.Callback.validate())
+	switch a.Connection {
+	case ConnectionManual:
+		require(a.Secret != "", "secret", "required", "give the account's AppSecret")
+		errs = append(errs, a.Callback.validate())
+	case ConnectionComponent:
+		require(a.ComponentID > 0, "component_id", "required", "name the component that the account authorised")
+	default:
+		require(false, "connection", "one_of", `the connection is "manual" or "component"`)
+	}
 	policy, err := a.Spec.Compile(a.Zone)
 	if err != nil {
 		errs = append(errs, err)
@@ -121,6 +152,14 @@ func (a *Account) validate() error {
 }
 
 func (c Callback) validate() error {
+	var token error
+	if len(c.Token) < 3 || len(c.Token) > 32 {
+		token = fault.BadField("callback.token", "length", "the callback token has 3 to 32 characters")
+	}
+	return errors.Join(token, c.validateKeys())
+}
+
+func (c Callback) validateKeys() error {
 	keys := 0
 	switch c.Mode {
 	case ModePlain:
@@ -155,6 +194,9 @@ type row struct {
 	CallbackToken  []byte
 	AESKey         []byte `gorm:"column:aes_key"`
 	PreviousAESKey []byte `gorm:"column:previous_aes_key"`
+	Connection     string
+	ComponentID    int64
+	Permissions    string
 	TimeZone       string
 	Policy         string
 	RatePerSecond  int
@@ -177,43 +219,72 @@ func (a *Account) seal(v *Vault) (*row, error) {
 	r := &row{
 		ID: a.ID, Appid: a.AppID, OriginalID: a.OriginalID, Name: a.Name, Kind: string(a.Kind), Verified: a.Verified, Sandbox: a.Sandbox,
 		BaseURL: a.BaseURL, CallbackMode: string(a.Callback.Mode), TimeZone: a.Zone, Policy: string(policy),
+		Connection: string(a.Connection), ComponentID: a.ComponentID, Permissions: formatPermissions(a.Permissions),
 		RatePerSecond: a.RatePerSecond, InFlight: a.InFlight, Stopped: a.Stopped, StoppedReason: a.StoppedReason,
 		Revision: a.Revision, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt,
 	}
-	keys := append(append([]string{}, a.Callback.AESKeys...), "", "")
+	if r.Secret, err = v.Seal([]byte(a.Secret)); err != nil {
+		return nil, err
+	}
+	err = a.Callback.seal(v, &r.CallbackToken, &r.AESKey, &r.PreviousAESKey)
+	return r, err
+}
+
+// seal writes the callback's secrets as tables keep them.
+func (c Callback) seal(v *Vault, token, key, previous *[]byte) (err error) {
+	keys := append(append([]string{}, c.AESKeys...), "", "")
 	for _, s := range []struct {
 		into   *[]byte
 		secret string
-	}{{&r.Secret, a.Secret}, {&r.CallbackToken, a.Callback.Token}, {&r.AESKey, keys[0]}, {&r.PreviousAESKey, keys[1]}} {
+	}{{token, c.Token}, {key, keys[0]}, {previous, keys[1]}} {
 		if *s.into, err = v.Seal([]byte(s.secret)); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return r, nil
+	return nil
 }
 
-func (r *row) open(v *Vault) (*Account, error) {
-	a := &Account{
-		ID: r.ID, AppID: r.Appid, OriginalID: r.OriginalID, Name: r.Name, Kind: Kind(r.Kind), Verified: r.Verified, Sandbox: r.Sandbox,
-		BaseURL: r.BaseURL, Zone: r.TimeZone, RatePerSecond: r.RatePerSecond, InFlight: r.InFlight,
-		Stopped: r.Stopped, StoppedReason: r.StoppedReason, Revision: r.Revision, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
-	}
-	var plain [4]string
-	for i, sealed := range [][]byte{r.Secret, r.CallbackToken, r.AESKey, r.PreviousAESKey} {
+// openCallback is the inverse of Callback.seal.
+func openCallback(v *Vault, mode Mode, token, key, previous []byte) (Callback, error) {
+	var plain [3]string
+	for i, sealed := range [][]byte{token, key, previous} {
 		secret, err := v.Open(sealed)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", a, err)
+			return Callback{}, err
 		}
 		plain[i] = string(secret)
 	}
-	a.Secret = plain[0]
-	a.Callback = Callback{Mode: Mode(r.CallbackMode), Token: plain[1]}
-	for _, key := range plain[2:] {
+	c := Callback{Mode: mode, Token: plain[0]}
+	for _, key := range plain[1:] {
 		if key != "" {
-			a.Callback.AESKeys = append(a.Callback.AESKeys, key)
+			c.AESKeys = append(c.AESKeys, key)
 		}
 	}
-	var err error
+	return c, nil
+}
+
+// open is the inverse of seal. components are all there are, by id.
+func (r *row) open(v *Vault, components map[int64]*Component) (*Account, error) {
+	a := &Account{
+		ID: r.ID, AppID: r.Appid, OriginalID: r.OriginalID, Name: r.Name, Kind: Kind(r.Kind), Verified: r.Verified, Sandbox: r.Sandbox,
+		BaseURL: r.BaseURL, Zone: r.TimeZone, RatePerSecond: r.RatePerSecond, InFlight: r.InFlight,
+		Connection: Connection(r.Connection), ComponentID: r.ComponentID, Component: components[r.ComponentID],
+		Stopped: r.Stopped, StoppedReason: r.StoppedReason, Revision: r.Revision, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+	}
+	if a.Connection == ConnectionComponent && a.Component == nil {
+		return nil, fault.New(fault.Internal, "%s: there is no component %d, by which it is connected", a, r.ComponentID)
+	}
+	secret, err := v.Open(r.Secret)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", a, err)
+	}
+	a.Secret = string(secret)
+	if a.Callback, err = openCallback(v, Mode(r.CallbackMode), r.CallbackToken, r.AESKey, r.PreviousAESKey); err != nil {
+		return nil, fmt.Errorf("%s: %w", a, err)
+	}
+	if a.Permissions, err = parsePermissions(r.Permissions); err != nil {
+		return nil, fmt.Errorf("%s: %w", a, err)
+	}
 	if a.Spec, err = guard.ParsePolicy([]byte(r.Policy)); err != nil {
 		return nil, fmt.Errorf("%s: %w", a, err)
 	}

@@ -158,10 +158,10 @@ func TestAStoredPolicyIsReadStrictly(t *testing.T) {
 		most := 3
 		changed, err := s.UpdateSending(t.Context(), a.ID, 1, func(a *Account) { a.Spec = guard.PolicySpec{DailyCap: &most}; a.RatePerSecond = 9 })
 		require.NoError(t, err)
-		require.Equal(t, 3, changed.Policy.Cap)
+		require.Equal(t, 3, changed.Policy.Caps[guard.PeriodDay])
 		got, err := s.FindAccount(t.Context(), a.ID)
 		require.NoError(t, err)
-		require.Equal(t, []int{3, 9}, []int{got.Policy.Cap, got.RatePerSecond})
+		require.Equal(t, []int{3, 9}, []int{got.Policy.Caps[guard.PeriodDay], got.RatePerSecond})
 		require.Equal(t, a.Secret, got.Secret)
 
 		_, err = s.UpdateSending(t.Context(), a.ID, 1, func(a *Account) { a.RatePerSecond = 10 })

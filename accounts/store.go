@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -20,16 +21,17 @@ import (
 // the stop epoch.
 const freshFor = 2 * time.Second
 
-// Store reads and writes accounts. Accounts it returns are shared: do not change them.
+// Store reads and writes accounts and components. What it returns is shared: do not change it.
 type Store struct {
 	db    *database.DB
 	clock clock.Clock
 	vault *Vault
 
-	mu      sync.Mutex
-	cached  map[int64]*Account
-	readAt  time.Time
-	changes int // of accounts by this process: what was read before the last one is stale at once
+	mu         sync.Mutex
+	cached     map[int64]*Account
+	components map[int64]*Component
+	readAt     time.Time
+	changes    int // by this process: what was read before the last one is stale at once
 }
 
 // New returns the accounts kept in db, sealed by vault.
@@ -40,21 +42,7 @@ func New(db *database.DB, clk clock.Clock, vault *Vault) *Store {
 // CreateAccount stores a new account and sets its ID. Defaults are filled in. Errors: Invalid with a field for each problem, Conflict when the AppID
 // exists.
 func (s *Store) CreateAccount(ctx context.Context, a *Account) error {
-	if a.RatePerSecond == 0 {
-		a.RatePerSecond = DefaultRate
-	}
-	if a.InFlight == 0 {
-		a.InFlight = DefaultInFlight
-	}
-	if a.Zone == "" {
-		a.Zone = DefaultZone
-	}
-	if err := a.validate(); err != nil {
-		return err
-	}
-	a.Revision, a.CreatedAt = 1, s.clock.Now().UnixMilli()
-	a.UpdatedAt = a.CreatedAt
-	r, err := a.seal(s.vault)
+	r, err := s.prepare(a)
 	if err != nil {
 		return err
 	}
@@ -63,7 +51,7 @@ func (s *Store) CreateAccount(ctx context.Context, a *Account) error {
 		return tx.Create(r).Error
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
-		return &fault.Error{Code: fault.Conflict, Field: "appid", Rule: "unique", Message: fmt.Sprintf("account %s is connected already", a.AppID)}
+		return fault.At("appid", "unique", fault.New(fault.Conflict, "account %s is connected already; open it in the list of accounts", a.AppID))
 	}
 	if err != nil {
 		return fmt.Errorf("create account: %w", err)
@@ -71,6 +59,20 @@ func (s *Store) CreateAccount(ctx context.Context, a *Account) error {
 	a.ID = r.ID
 	s.forget()
 	return nil
+}
+
+// prepare fills in the defaults of a new account, checks it, and seals it.
+func (s *Store) prepare(a *Account) (*row, error) {
+	a.RatePerSecond = cmp.Or(a.RatePerSecond, DefaultRate)
+	a.InFlight = cmp.Or(a.InFlight, DefaultInFlight)
+	a.Zone = cmp.Or(a.Zone, DefaultZone)
+	a.Connection = cmp.Or(a.Connection, ConnectionManual)
+	if err := a.validate(); err != nil {
+		return nil, err
+	}
+	a.Revision, a.CreatedAt = 1, s.clock.Now().UnixMilli()
+	a.UpdatedAt = a.CreatedAt
+	return a.seal(s.vault)
 }
 
 // UpdateSending changes how an account sends: policy, zone, rate, in-flight limit. Errors: Invalid with a field for each problem, Conflict when
@@ -139,12 +141,16 @@ func (s *Store) FindAccounts(ctx context.Context) ([]*Account, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := make([]*Account, 0, len(s.cached))
-	for _, a := range s.cached {
-		out = append(out, a)
+	return byID(s.cached), nil
+}
+
+// byID lists values in the order of their ids.
+func byID[T any](values map[int64]T) []T {
+	out := make([]T, 0, len(values))
+	for _, id := range slices.Sorted(maps.Keys(values)) {
+		out = append(out, values[id])
 	}
-	slices.SortFunc(out, func(a, b *Account) int { return cmp.Compare(a.ID, b.ID) })
-	return out, nil
+	return out
 }
 
 // SetStopped stops or frees an account within tx; the caller bumps the stop epoch in the same transaction.
@@ -188,9 +194,14 @@ func (s *Store) refresh(ctx context.Context) error {
 	if err := s.db.Read(ctx).Find(&rows).Error; err != nil {
 		return fmt.Errorf("read accounts: %w", err)
 	}
+	// After the accounts: a component is there before any account that it connects.
+	components, err := s.readComponents(ctx)
+	if err != nil {
+		return err
+	}
 	all := make(map[int64]*Account, len(rows))
 	for i := range rows {
-		a, err := s.reuse(&rows[i])
+		a, err := s.reuse(&rows[i], components)
 		if err != nil {
 			return err
 		}
@@ -198,7 +209,7 @@ func (s *Store) refresh(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.cached = all
+	s.cached, s.components = all, components
 	if s.changes == changes {
 		s.readAt = now
 	}
@@ -206,14 +217,15 @@ func (s *Store) refresh(ctx context.Context) error {
 }
 
 // reuse keeps the account that is there when its row has not changed: unsealing and compiling is not free.
-func (s *Store) reuse(r *row) (*Account, error) {
+func (s *Store) reuse(r *row, components map[int64]*Component) (*Account, error) {
 	s.mu.Lock()
 	old := s.cached[r.ID]
 	s.mu.Unlock()
-	if old != nil && old.Revision == r.Revision && old.UpdatedAt == r.UpdatedAt && old.Stopped == r.Stopped && old.StoppedReason == r.StoppedReason {
+	if old != nil && old.Revision == r.Revision && old.UpdatedAt == r.UpdatedAt && old.Stopped == r.Stopped && old.StoppedReason == r.StoppedReason &&
+		old.Component == components[r.ComponentID] {
 		return old, nil
 	}
-	return r.open(s.vault)
+	return r.open(s.vault, components)
 }
 
 func (s *Store) read(ctx context.Context, id int64) (*Account, error) {
@@ -225,5 +237,9 @@ func (s *Store) read(ctx context.Context, id int64) (*Account, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read account %d: %w", id, err)
 	}
-	return r.open(s.vault)
+	components, err := s.readComponents(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r.open(s.vault, components)
 }
