@@ -1,5 +1,8 @@
-// Package fans owns the people an account writes to: fans, their interactions, and the inbox of
-// pushes in which every act of a fan is stored before it is acknowledged.
+// Package fans owns the people an account writes to: fans with their tags and attributes, what they did, and the inbox in which
+// every act of a fan is stored before it is acknowledged.
 //
-// It may import accounts, limits, wechat and internal. Every query names its account. Times are unix milliseconds.
+// What we are told of a fan, or find out, are own events: an API event, a tag that a drip waits for, a silence. They are rows of the same inbox with another
+// origin. The package synchronises fans, tags and the blacklist with the platform, and erases persons.
+//
+// It may import accounts, guard, limits, wechat and internal. Every query names its account. Times are unix milliseconds.
 package fans

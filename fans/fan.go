@@ -19,9 +19,13 @@ type Fan struct {
 	ID        int64
 	AccountID int64
 	OpenID    string
-	Nickname  string
+	UnionID   string // the same person at the other accounts of one Open Platform account; "" if unknown
+	Nickname  string // by OAuth, with the fan's consent; the platform gives it no other way
+	AvatarURL string // likewise
 	Remark    string
 	Language  string
+	// FollowSource is how the fan found the account, as the platform names it (ADD_SCENE_…, platform.md 7.1); "" if unknown.
+	FollowSource string
 	// Scene is that of the code through which the fan came, "" if none.
 	Scene          string
 	Subscribed     bool
@@ -36,9 +40,11 @@ type Fan struct {
 
 // Store reads and writes fans.
 type Store struct {
-	db     *database.DB
-	clock  clock.Clock
-	limits *limits.Store
+	db         *database.DB
+	clock      clock.Clock
+	limits     *limits.Store
+	forgetters []Forgetter // see Tell
+	watcher    TagWatcher  // see Watch
 }
 
 // New returns the fans kept in db.
@@ -46,12 +52,12 @@ func New(db *database.DB, clk clock.Clock, lim *limits.Store) *Store {
 	return &Store{db: db, clock: clk, limits: lim}
 }
 
-const fanColumns = "id, account_id, openid, nickname, remark, language, scene, subscribed, blacklisted, opted_out, refused, " +
+const fanColumns = "id, account_id, openid, unionid, nickname, avatar_url, remark, language, follow_source, scene, subscribed, blacklisted, opted_out, refused, " +
 	"subscribed_at, unsubscribed_at, interacted_at, created_at"
 
 func (f *Fan) fields() []any {
 	return []any{
-		&f.ID, &f.AccountID, &f.OpenID, &f.Nickname, &f.Remark, &f.Language, &f.Scene, &f.Subscribed, &f.Blacklisted, &f.OptedOut, &f.Refused,
+		&f.ID, &f.AccountID, &f.OpenID, &f.UnionID, &f.Nickname, &f.AvatarURL, &f.Remark, &f.Language, &f.FollowSource, &f.Scene, &f.Subscribed, &f.Blacklisted, &f.OptedOut, &f.Refused,
 		&f.SubscribedAt, &f.UnsubscribedAt, &f.InteractedAt, &f.CreatedAt,
 	}
 }
@@ -189,7 +195,7 @@ func (s *Store) Learn(tx *gorm.DB, now, accountID int64, gone, refused []int64) 
 // CountSubscribed counts the people who follow the account now.
 func (s *Store) CountSubscribed(ctx context.Context, accountID int64) (int64, error) {
 	var n int64
-	if err := s.db.Read(ctx).Raw("SELECT COUNT(*) FROM fans WHERE account_id = ? AND subscribed = 1", accountID).Scan(&n).Error; err != nil {
+	if err := s.db.Read(ctx).Raw("SELECT COUNT(*) FROM fans WHERE blacklisted IN (0, 1) AND subscribed = 1 AND account_id = ?", accountID).Scan(&n).Error; err != nil {
 		return 0, fmt.Errorf("count fans: %w", err)
 	}
 	return n, nil

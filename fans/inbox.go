@@ -38,6 +38,7 @@ type Push struct {
 type InboxRow struct {
 	ID int64
 	Push
+	Origin     Origin
 	ReceivedAt int64
 	Pending    bool // not yet acted upon to the end
 	Tries      int
@@ -121,11 +122,11 @@ func (b *Inbox) closeGroup(g *pushGroup) {
 	}
 }
 
-const inboxColumns = "id, account_id, dedupe_key, openid, body, event_at, received_at, pending_at IS NOT NULL, tries, reply_state, reply, reply_delivery_id"
+const inboxColumns = "id, account_id, origin, dedupe_key, openid, body, event_at, received_at, pending_at IS NOT NULL, tries, reply_state, reply, reply_delivery_id"
 
 func (r *InboxRow) fields() []any {
 	return []any{
-		&r.ID, &r.AccountID, &r.DedupeKey, &r.OpenID, &r.Body, &r.EventAt, &r.ReceivedAt, &r.Pending, &r.Tries, &r.ReplyState, &r.Reply, &r.ReplyDeliveryID,
+		&r.ID, &r.AccountID, &r.Origin, &r.DedupeKey, &r.OpenID, &r.Body, &r.EventAt, &r.ReceivedAt, &r.Pending, &r.Tries, &r.ReplyState, &r.Reply, &r.ReplyDeliveryID,
 	}
 }
 
@@ -252,6 +253,17 @@ func (b *Inbox) Waiting(ctx context.Context, limit int) ([]int64, error) {
 		b.clock.Now().UnixMilli(), ReplyTaken, limit).Scan(&ids).Error
 	if err != nil {
 		return nil, fmt.Errorf("list waiting pushes: %w", err)
+	}
+	return ids, nil
+}
+
+// OwnWaiting lists own events that nobody is acting upon, oldest first. Nobody rings for them: they are stored in the transactions of those who tell them.
+func (b *Inbox) OwnWaiting(ctx context.Context, limit int) ([]int64, error) {
+	var ids []int64
+	err := b.db.Read(ctx).Raw("SELECT id FROM inbox WHERE pending_at IS NOT NULL AND lease_until < ? AND origin <> ? ORDER BY pending_at LIMIT ?",
+		b.clock.Now().UnixMilli(), OriginPlatform, limit).Scan(&ids).Error
+	if err != nil {
+		return nil, fmt.Errorf("list waiting events: %w", err)
 	}
 	return ids, nil
 }

@@ -36,6 +36,7 @@ type Act struct {
 	Followed bool
 	Left     bool // the fan unfollowed
 	Session  Session
+	Own      *Own // set for what is no act of the fan but an own event: it opens nothing, and tells nothing of whether the fan is there
 }
 
 // Recorded is an act that has been recorded.
@@ -46,6 +47,9 @@ type Recorded struct {
 	Usage         *limits.Usage // the fan's limits afterwards
 	Fresh         bool          // false when the act had been recorded before
 	GrantsChanged bool
+	uncounted     int // what was taken off its grants: see guard.Grants.Trigger
+	touched       int // by how many generations the act changed the fan's grants
+	generation    int // the fan's generation after the act
 }
 
 // Recorder records acts under the rules and with the counts of the moment.
@@ -77,7 +81,11 @@ func (s *Store) Record(tx *gorm.DB, r Recorder, acts []*Act) ([]*Recorded, error
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.interactions(tx, r, acts, func(openid string) *Fan { return locked[fans[openid].ID] })
+	// An own event of a person who was erased meanwhile is nobody's.
+	acts = slices.DeleteFunc(slices.Clone(acts), func(a *Act) bool {
+		return a.Own != nil && (fans[a.OpenID] == nil || locked[fans[a.OpenID].ID].Erased())
+	})
+	out, err := recognise(tx, acts, func(openid string) *Fan { return locked[fans[openid].ID] })
 	if err != nil {
 		return nil, err
 	}
@@ -88,10 +96,21 @@ func (s *Store) Record(tx *gorm.DB, r Recorder, acts []*Act) ([]*Recorded, error
 	changed := map[int64]bool{}
 	for _, rec := range out {
 		rec.Usage = usages[rec.Fan.ID]
-		if rec.Fresh {
-			rec.apply(r, uncounted[rec.Fan.ID])
+		switch {
+		case !rec.Fresh:
+		case rec.Act.Own == nil:
+			rec.uncounted = uncounted[rec.Fan.ID]
+			before := rec.Usage.Grants.Generation
+			rec.apply(r, rec.uncounted)
+			rec.generation = rec.Usage.Grants.Generation
+			rec.touched = rec.generation - before
 			changed[rec.Fan.ID] = true
+		case rec.Usage != nil: // a fan who never did anything has no limits
+			rec.generation = rec.Usage.Grants.Generation
 		}
+	}
+	if err := s.interactions(tx, r, out); err != nil {
+		return nil, err
 	}
 	return out, s.save(tx, changed, locked, usages)
 }
@@ -114,17 +133,17 @@ func (s *Store) save(tx *gorm.DB, changed map[int64]bool, fans map[int64]*Fan, u
 	}
 	for chunk := range slices.Chunk(ids, database.ChunkSize) {
 		var q strings.Builder
-		q.WriteString("INSERT INTO fans (id, account_id, openid, subscribed, scene, subscribed_at, unsubscribed_at, interacted_at, created_at) VALUES ")
-		args := make([]any, 0, 9*len(chunk))
+		q.WriteString("INSERT INTO fans (id, account_id, openid, subscribed, scene, follow_source, subscribed_at, unsubscribed_at, interacted_at, created_at) VALUES ")
+		args := make([]any, 0, 10*len(chunk))
 		for i, id := range chunk {
 			if i > 0 {
 				q.WriteByte(',')
 			}
-			q.WriteString("(?,?,?,?,?,?,?,?,?)")
+			q.WriteString("(?,?,?,?,?,?,?,?,?,?)")
 			f := fans[id]
-			args = append(args, f.ID, f.AccountID, f.OpenID, f.Subscribed, f.Scene, f.SubscribedAt, f.UnsubscribedAt, f.InteractedAt, f.CreatedAt)
+			args = append(args, f.ID, f.AccountID, f.OpenID, f.Subscribed, f.Scene, f.FollowSource, f.SubscribedAt, f.UnsubscribedAt, f.InteractedAt, f.CreatedAt)
 		}
-		q.WriteString(s.db.Dialect().Upsert([]string{"id"}, "subscribed", "scene", "subscribed_at", "unsubscribed_at", "interacted_at"))
+		q.WriteString(s.db.Dialect().Upsert([]string{"id"}, "subscribed", "scene", "follow_source", "subscribed_at", "unsubscribed_at", "interacted_at"))
 		if err := tx.Exec(q.String(), args...).Error; err != nil {
 			return fmt.Errorf("save fans: %w", err)
 		}
@@ -148,6 +167,9 @@ func earliest(recs []*Recorded) map[int64]int64 {
 	return since
 }
 
+// followByCode is the follow source of who came by a code (platform.md 7.1): the only one that a push tells.
+const followByCode = "ADD_SCENE_QR_CODE"
+
 // apply changes the fan and its limits by one act. Acts may arrive out of order, so the times of the platform decide, not the order of arrival.
 func (rec *Recorded) apply(r Recorder, uncounted int) {
 	a, f, u := rec.Act, rec.Fan, rec.Usage
@@ -165,8 +187,11 @@ func (rec *Recorded) apply(r Recorder, uncounted int) {
 		f.UnsubscribedAt = max(f.UnsubscribedAt, a.EventAt)
 		return
 	case a.Followed:
+		if a.EventAt > f.SubscribedAt {
+			f.FollowSource = "" // that of an earlier follow; the next synchronisation tells it
+		}
 		if a.Scene != "" && a.EventAt >= f.SubscribedAt {
-			f.Scene = a.Scene
+			f.Scene, f.FollowSource = a.Scene, followByCode
 		}
 		f.SubscribedAt = max(f.SubscribedAt, a.EventAt)
 	}
@@ -203,8 +228,10 @@ func (rec *Recorded) session(u *limits.Usage) {
 // ensure makes sure that every fan who acted has a row and limits.
 func (s *Store) ensure(tx *gorm.DB, r Recorder, acts []*Act) (map[string]*Fan, error) {
 	openids := make([]string, 0, len(acts))
+	acted := make(map[string]bool, len(acts)) // an own event makes nobody a fan
 	for _, a := range acts {
 		openids = append(openids, a.OpenID)
+		acted[a.OpenID] = acted[a.OpenID] || a.Own == nil
 	}
 	slices.Sort(openids)
 	openids = slices.Compact(openids)
@@ -212,7 +239,7 @@ func (s *Store) ensure(tx *gorm.DB, r Recorder, acts []*Act) (map[string]*Fan, e
 	if err != nil {
 		return nil, err
 	}
-	missing := slices.DeleteFunc(slices.Clone(openids), func(o string) bool { return found[o] != nil })
+	missing := slices.DeleteFunc(slices.Clone(openids), func(o string) bool { return found[o] != nil || !acted[o] })
 	if len(missing) == 0 {
 		return found, nil
 	}
@@ -253,43 +280,57 @@ func (s *Store) Add(tx *gorm.DB, accountID, now int64, openids []string) error {
 	return nil
 }
 
-// interactions stores one row per act and tells which are new.
-func (s *Store) interactions(tx *gorm.DB, r Recorder, acts []*Act, fan func(openid string) *Fan) ([]*Recorded, error) {
-	inboxIDs := make([]int64, 0, len(acts))
-	for _, a := range acts {
-		inboxIDs = append(inboxIDs, a.InboxID)
+// recognise tells which acts are new.
+func recognise(tx *gorm.DB, acts []*Act, fan func(openid string) *Fan) ([]*Recorded, error) {
+	inboxIDs := make([]int64, len(acts))
+	for i, a := range acts {
+		inboxIDs[i] = a.InboxID
 	}
 	before, err := interactionIDs(tx, inboxIDs)
 	if err != nil {
 		return nil, err
 	}
+	out := make([]*Recorded, len(acts))
+	for i, a := range acts {
+		out[i] = &Recorded{Act: a, Fan: fan(a.OpenID), InteractionID: before[a.InboxID], Fresh: before[a.InboxID] == 0}
+	}
+	return out, nil
+}
+
+// interactions stores one row per new act, with what it did to the fan's grants: what a replay cannot learn from anything else (Replay).
+func (s *Store) interactions(tx *gorm.DB, r Recorder, recs []*Recorded) error {
+	var inboxIDs []int64
 	var q strings.Builder
 	var args []any
-	for _, a := range acts {
-		if before[a.InboxID] != 0 {
+	for _, rec := range recs {
+		if !rec.Fresh {
 			continue
 		}
 		if len(args) > 0 {
 			q.WriteByte(',')
 		}
-		q.WriteString("(?,?,?,?,?,?,?)")
-		args = append(args, r.AccountID, fan(a.OpenID).ID, a.InboxID, a.Kind, cut(a.Detail, 191), a.EventAt, r.Now)
+		q.WriteString("(?,?,?,?,?,?,?,?,?,?)")
+		a := rec.Act
+		args = append(args, r.AccountID, rec.Fan.ID, a.InboxID, a.Kind, cut(a.Detail, 191), a.EventAt, r.Now, rec.generation, rec.touched, rec.uncounted)
+		inboxIDs = append(inboxIDs, a.InboxID)
 	}
-	after := before
-	if len(args) > 0 {
-		err := tx.Exec("INSERT INTO interactions (account_id, fan_id, inbox_id, kind, detail, event_at, recorded_at) VALUES "+q.String(), args...).Error
-		if err != nil {
-			return nil, fmt.Errorf("record interactions: %w", err)
+	if len(args) == 0 {
+		return nil
+	}
+	err := tx.Exec("INSERT INTO interactions (account_id, fan_id, inbox_id, kind, detail, event_at, recorded_at, generation, touched, uncounted) VALUES "+q.String(), args...).Error
+	if err != nil {
+		return fmt.Errorf("record interactions: %w", err)
+	}
+	after, err := interactionIDs(tx, inboxIDs)
+	if err != nil {
+		return err
+	}
+	for _, rec := range recs {
+		if rec.Fresh {
+			rec.InteractionID = after[rec.Act.InboxID]
 		}
-		if after, err = interactionIDs(tx, inboxIDs); err != nil {
-			return nil, err
-		}
 	}
-	out := make([]*Recorded, len(acts))
-	for i, a := range acts {
-		out[i] = &Recorded{Act: a, Fan: fan(a.OpenID), InteractionID: after[a.InboxID], Fresh: before[a.InboxID] == 0}
-	}
-	return out, nil
+	return nil
 }
 
 func interactionIDs(tx *gorm.DB, inboxIDs []int64) (map[int64]int64, error) {
