@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"hongyan/internal/fault"
+	"hongyan/internal/lang"
 )
 
 const (
@@ -31,7 +32,7 @@ func parse(field, s string) ([]piece, error) {
 		}
 		end := strings.Index(s[start:], closing)
 		if end < 0 {
-			errs = append(errs, malformed(field, s[start:], "it has no closing }}"))
+			errs = append(errs, malformed(field, s[start:], lang.Text{ZH: "缺少结尾的 }}", EN: "it has no closing }}"}))
 			break
 		}
 		end += start + len(closing)
@@ -56,12 +57,12 @@ func placeholder(field, source string) (piece, error) {
 	literal := piece{literal: source}
 	inner := source[len(opening) : len(source)-len(closing)]
 	if strings.Contains(inner, opening) {
-		return literal, malformed(field, source, "a variable cannot stand inside another")
+		return literal, malformed(field, source, lang.Text{ZH: "变量里不能再写变量", EN: "a variable cannot stand inside another"})
 	}
 	name, fallback, hasFallback := strings.Cut(inner, "|")
 	name = strings.TrimSpace(name)
 	if name == "" {
-		return literal, malformed(field, source, "it has no name")
+		return literal, malformed(field, source, lang.Text{ZH: "没有变量名", EN: "it has no name"})
 	}
 	v, known := variableNamed(name)
 	if !known {
@@ -77,7 +78,7 @@ func placeholder(field, source string) (piece, error) {
 // shown is how much of a broken placeholder an error quotes, in bytes.
 const shown = 40
 
-func malformed(field, source, why string) error {
+func malformed(field, source string, why lang.Text) error {
 	if len(source) > shown {
 		source = strings.ToValidUTF8(source[:shown], "") + "…"
 	}
