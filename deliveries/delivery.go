@@ -141,8 +141,8 @@ type Delivery struct {
 	PlannedAt int64
 	MarkedAt  int64
 	EndedAt   int64
-	Attempt   int // how many times a call was made or about to be made
-	BatchID   int64
+	Attempt   int   // how many times a call was made or about to be made
+	BatchID   int64 // negative until it is first marked: which insertion put it there
 	Reserved  Reservation
 	ErrCode   int // the platform's code, 0 if none
 }

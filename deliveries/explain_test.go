@@ -11,6 +11,7 @@ import (
 
 	"hongyan/guard"
 	"hongyan/internal/fault"
+	"hongyan/internal/lang"
 	"hongyan/wechat"
 )
 
@@ -142,13 +143,20 @@ func TestWordsAreSentencesForMarketers(t *testing.T) {
 	}{
 		{
 			TraceStep{Event: EventSkipped, Reason: guard.ReasonGrantClosed},
-			"10:03:12 未发送：客服消息额度已关闭（粉丝 48 小时内没有互动）",
-			"10:03:12 skipped: no open grant: the fan has not interacted within 48 hours",
+			"10:03:12 未发送：没有有效的下发额度：发消息后 48 小时内，关注、扫码、点菜单后 1 分钟内可发",
+			"10:03:12 skipped: no open grant: one lasts 48 hours after the fan's message, and 1 minute after a follow, a scan or a menu tap",
+		},
+		{ // a grant that ended at this very moment, and one that goes on
+			TraceStep{Event: EventSkipped, Reason: guard.ReasonGrantExhausted, Values: []guard.Value{
+				{Name: "message_until", Number: at.Add(time.Minute).UnixMilli()}, {Name: "follow_left", Number: 2}, {Name: "follow_until", Number: at.UnixMilli()},
+			}},
+			"10:03:12 未发送：客服消息额度已用完，要等粉丝再次互动（粉丝发消息额度至 10:04:12，关注额度剩 2 条，关注额度已于 10:03:12 到期）",
+			"10:03:12 skipped: the grant is used up until the fan interacts again (the fan's message grant until 10:04:12, 2 left by follow, the grant by follow ended at 10:03:12)",
 		},
 		{
 			TraceStep{Event: EventDeferred, Reason: guard.ReasonCap, Values: []guard.Value{{Name: "messages", Number: 2}, {Name: "cap", Number: 3}, {Name: "cap_used", Number: 3}}},
-			"10:03:12 已推迟：已达到每日上限（本次 2 条，每日上限 3 条，今日已用 3 条）",
-			"10:03:12 put off: the daily cap is reached (2 to send, daily cap 3, 3 used today)",
+			"10:03:12 已推迟：已达到发送上限（本次 2 条，每日上限 3 条，今日已用 3 条）",
+			"10:03:12 put off: the cap is reached (2 to send, daily cap 3, 3 used today)",
 		},
 		{
 			TraceStep{Event: EventMoved, Reason: guard.ReasonQuietHours, Values: []guard.Value{
@@ -159,32 +167,32 @@ func TestWordsAreSentencesForMarketers(t *testing.T) {
 		},
 		{
 			TraceStep{Event: EventMarked, Attempt: 2, Reserved: Reserved{[]wechat.Trigger{wechat.TriggerMessage, wechat.TriggerScan}, 20_514}},
-			"10:03:12 开始发送（占用额度：粉丝发消息、扫码，计入 2026-03-02 的每日上限，第 2 次尝试）",
-			"10:03:12 sending (takes one of the grant by the fan's message and scan, counts in the cap of 2026-03-02, attempt 2)",
+			"10:03:12 开始发送（占用额度：粉丝发消息、扫码，计入 2026-03-02 的发送上限，第 2 次尝试）",
+			"10:03:12 sending (takes one of the grant by the fan's message and scan, counts in the caps of 2026-03-02, attempt 2)",
 		},
 		{
 			TraceStep{Event: EventFailed, Reason: guard.ReasonPlatform, ErrCode: 45047},
-			"10:03:12 发送失败：微信返回了错误。微信错误 45047：客服消息条数已达上限；等待粉丝再次互动",
-			"10:03:12 failed: WeChat answered with an error. WeChat error 45047: the number of customer-service messages is used up; wait for the fan's next interaction",
+			"10:03:12 发送失败：微信返回了错误。微信错误 45047：这位粉丝的客服消息条数已用完；请等待粉丝再次互动",
+			"10:03:12 failed: WeChat answered with an error. WeChat error 45047: the fan's customer-service messages are used up; wait for the fan's next interaction",
 		},
 		{TraceStep{Event: EventSent}, "10:03:12 已发送", "10:03:12 sent"},
 	}
 	for _, c := range cases {
 		c.step.At = at.UnixMilli()
-		require.Equal(t, c.zh, Words(&c.step, LangZH, zone))
-		require.Equal(t, c.en, Words(&c.step, LangEN, zone))
+		require.Equal(t, c.zh, Words(&c.step, lang.ZH, zone))
+		require.Equal(t, c.en, Words(&c.step, lang.EN, zone))
 	}
-	require.Equal(t, "2 小时", span(2*time.Hour, LangZH))
-	require.Equal(t, "90 min", span(90*time.Minute, LangEN))
+	require.Equal(t, "2 小时", span(2*time.Hour, lang.ZH))
+	require.Equal(t, "90 min", span(90*time.Minute, lang.EN))
 }
 
-func inBoth(t *testing.T, of any, b bilingual) {
+func inBoth(t *testing.T, of any, b lang.Text) {
 	t.Helper()
-	require.NotEmpty(t, b.zh, "%v has no Chinese words", of)
-	require.NotEmpty(t, b.en, "%v has no English words", of)
+	require.NotEmpty(t, b.ZH, "%v has no Chinese words", of)
+	require.NotEmpty(t, b.EN, "%v has no English words", of)
 	isHan := func(r rune) bool { return r >= 0x4e00 && r <= 0x9fff }
-	require.True(t, strings.ContainsFunc(b.zh, isHan), b.zh)
-	require.False(t, strings.ContainsFunc(b.en, isHan), b.en)
+	require.True(t, strings.ContainsFunc(b.ZH, isHan), b.ZH)
+	require.False(t, strings.ContainsFunc(b.EN, isHan), b.EN)
 }
 
 func TestEveryReasonEventAndFigureHasWords(t *testing.T) {
@@ -201,8 +209,8 @@ func TestEveryReasonEventAndFigureHasWords(t *testing.T) {
 		words, known := wordsOfValue(name)
 		require.True(t, known, "%s has no words", name)
 		inBoth(t, name, words)
-		require.Contains(t, words.zh, "#")
-		require.Contains(t, words.en, "#")
+		require.Contains(t, words.ZH, "#")
+		require.Contains(t, words.EN, "#")
 	}
 }
 
@@ -210,10 +218,13 @@ func TestEveryReasonEventAndFigureHasWords(t *testing.T) {
 func figures(t *testing.T) []string {
 	t.Helper()
 	most := 3
-	policy, err := guard.PolicySpec{DailyCap: &most, GapMinutes: 1, HoldForAgents: 1, Quiet: []guard.QuietRange{{Start: "10:00", End: "12:00"}}}.Compile("UTC")
+	policy, err := guard.PolicySpec{
+		DailyCap: &most, WeeklyCap: new(2 * most), MonthlyCap: new(3 * most), GapMinutes: 1, HoldForAgents: 1, Quiet: []guard.QuietRange{{Start: "10:00", End: "12:00"}},
+	}.Compile("UTC")
 	require.NoError(t, err)
 	at := time.Date(2026, 3, 2, 11, 0, 0, 0, time.UTC)
-	facts := guard.Facts{CampaignCap: 2, MarketingAt: 1}
+	full := guard.Counts{most, 2 * most, 3 * most}
+	facts := guard.Facts{Used: full, CampaignCaps: guard.Caps(full), CampaignUsed: full, MarketingAt: 1}
 	for i := range facts.Grants.Buckets {
 		facts.Grants.Buckets[i] = guard.Bucket{Left: 1, Until: at.UnixMilli()}
 	}
@@ -225,21 +236,10 @@ func figures(t *testing.T) []string {
 		}
 	}
 	require.Contains(t, names, "payment_until")
-	require.Contains(t, names, "campaign_cap_used")
+	for _, name := range []string{"cap", "week_cap", "month_cap"} {
+		require.Subset(t, names, []string{name, name + "_used", "campaign_" + name, "campaign_" + name + "_used"})
+	}
 	return names
-}
-
-func TestCommonCodesSayWhatToDo(t *testing.T) {
-	t.Parallel()
-	for code, words := range codeWords {
-		inBoth(t, code, words)
-		require.Regexp(t, "；|，", words.zh)
-	}
-	for _, code := range []int{45015, 45047, 45009, 45011, 43004, 48001, 48002, 45002, 40001, -1} {
-		require.Contains(t, codeWords, code)
-	}
-	require.Contains(t, CodeWords(99_999, LangZH), "99999")
-	require.Contains(t, CodeWords(99_999, "fr"), "look it up")
 }
 
 func TestTheNamesOfSourcesAndStatesAreStable(t *testing.T) {

@@ -1,15 +1,18 @@
 package deliveries
 
-import "hongyan/guard"
+import (
+	"hongyan/guard"
+	"hongyan/internal/lang"
+)
 
-var stateWords = map[State]bilingual{
-	StatePlanned: {"待发送", "planned"}, StateSending: {"发送中", "sending"}, StateSent: {"已发送", "sent"}, StateDelivered: {"已送达", "delivered"},
-	StateRejected: {"未送达", "not delivered"}, StateFailed: {"失败", "failed"}, StateUnknown: {"结果未知", "unknown"}, StateSkipped: {"未发送", "skipped"},
-	StateExpired: {"已过期", "expired"}, StateCancelled: {"已取消", "cancelled"},
+var stateWords = map[State]lang.Text{
+	StatePlanned: {ZH: "待发送", EN: "planned"}, StateSending: {ZH: "发送中", EN: "sending"}, StateSent: {ZH: "已发送", EN: "sent"}, StateDelivered: {ZH: "已送达", EN: "delivered"},
+	StateRejected: {ZH: "未送达", EN: "not delivered"}, StateFailed: {ZH: "失败", EN: "failed"}, StateUnknown: {ZH: "结果未知", EN: "unknown"}, StateSkipped: {ZH: "未发送", EN: "skipped"},
+	StateExpired: {ZH: "已过期", EN: "expired"}, StateCancelled: {ZH: "已取消", EN: "cancelled"},
 }
 
 // StateWords names a state for people.
-func StateWords(s State, lang Lang) string { return stateWords[s].in(lang) }
+func StateWords(s State, l lang.Lang) string { return stateWords[s].In(l) }
 
 // ReasonWords says a reason in words; "" for none.
-func ReasonWords(r guard.Reason, lang Lang) string { return reasonWords[r].in(lang) }
+func ReasonWords(r guard.Reason, l lang.Lang) string { return reasonWords[r].In(l) }

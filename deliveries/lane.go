@@ -192,20 +192,8 @@ func (s *Store) Regrant(tx *gorm.DB, now time.Time, policy *guard.Policy, accoun
 }
 
 func (s *Store) regrant(tx *gorm.DB, now time.Time, policy *guard.Policy, d *Delivery, u *limits.Usage) error {
-	req := guard.Request{
-		Class: d.Class, Campaign: d.Source.Campaign(), Channel: d.Channel, Options: d.Options, Messages: d.StepSize, NotAfter: d.NotAfter,
-		Spread: guard.Spread(d.Source.ID, d.FanID),
-	}
-	facts := guard.Facts{Grants: u.Grants, CampaignCap: -1}
-	due := clockTime(d.DueAt)
-	if d.waitsForGrant() {
-		due = now
-	}
-	placed := guard.Plan(policy, now, due, &req, &facts)
-	if placed.Verdict.Kind == guard.Skip {
-		placed.DueAt = d.DueAt // the guard says so itself when it is due
-	}
-	next := Planned{Key: d.Key, Class: d.Class, DueAt: placed.DueAt, Deadline: EffectiveDeadline(&u.Grants, policy, &req, placed.DueAt)}
+	placed, deadline := Regranted(now, policy, d, &u.Grants)
+	next := Planned{Key: d.Key, Class: d.Class, DueAt: placed.DueAt, Deadline: deadline}
 	if next.DueAt == d.DueAt && next.Deadline == d.Deadline {
 		return nil
 	}
@@ -222,6 +210,24 @@ func (s *Store) regrant(tx *gorm.DB, now time.Time, policy *guard.Policy, d *Del
 		}})
 	}
 	return nil
+}
+
+// Regranted is where in time a planned customer-service message goes, and its effective deadline, after the fan's grants have become these. It is pure.
+func Regranted(now time.Time, policy *guard.Policy, d *Delivery, grants *guard.Grants) (placed guard.Placement, deadline int64) {
+	req := guard.Request{
+		Class: d.Class, Campaign: d.Source.Campaign(), Channel: d.Channel, Options: d.Options, Messages: d.StepSize, NotAfter: d.NotAfter,
+		Spread: guard.Spread(d.Source.ID, d.FanID),
+	}
+	facts := guard.Facts{Grants: *grants, CampaignCaps: guard.NoCaps()}
+	due := clockTime(d.DueAt)
+	if d.waitsForGrant() {
+		due = now
+	}
+	placed = guard.Plan(policy, now, due, &req, &facts)
+	if placed.Verdict.Kind == guard.Skip {
+		placed.DueAt = d.DueAt // the guard says so itself when it is due
+	}
+	return placed, EffectiveDeadline(grants, policy, &req, placed.DueAt)
 }
 
 // waitsForGrant reports whether the row was put off until the fan's next interaction.

@@ -297,7 +297,7 @@ func TestOpenTellsHowFarARunHasCome(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, map[OpenKey]OpenStep{
 			{1, 1}: {StepNo: 2, Rows: 2, Open: 2, DueAt: l.ms(59 * time.Minute)},
-			{2, 3}: {StepNo: 1, Rows: 1, Open: 0, LastEnd: l.ms(0)},
+			{2, 3}: {StepNo: 1, Rows: 1, Open: 0, Sent: 1, LastEnd: l.ms(0)},
 		}, open)
 	})
 }

@@ -77,6 +77,7 @@ type Stopped struct {
 func (s *Store) Stop(tx *gorm.DB, now time.Time, rows []Stopped) ([]Ended, error) {
 	var ended []Ended
 	var trace []decision
+	var ends []happened
 	skips := map[guard.Reason][]int64{}
 	type wait struct {
 		reason guard.Reason
@@ -93,18 +94,16 @@ func (s *Store) Stop(tx *gorm.DB, now time.Time, rows []Stopped) ([]Ended, error
 		})
 		if r.Verdict.Kind == guard.Skip {
 			skips[r.Verdict.Reason] = append(skips[r.Verdict.Reason], d.ID)
-			ended = append(ended, Ended{d.Key, stateOfSkip(r.Verdict.Reason), r.Verdict.Reason, now.UnixMilli()})
+			ended = append(ended, Ended{d.Key, StateOfSkip(r.Verdict.Reason), r.Verdict.Reason, now.UnixMilli()})
+			ends = append(ends, d.became(StateOfSkip(r.Verdict.Reason), r.Verdict.Reason, now.UnixMilli(), 1))
 			continue
 		}
-		w := wait{r.Verdict.Reason, r.Verdict.Until}
-		if w.until == 0 {
-			w.until = d.NotAfter // nothing but an interaction makes it due before
-		}
+		w := wait{r.Verdict.Reason, d.PutOff(r.Verdict)}
 		waits[w] = append(waits[w], d.ID)
 	}
 	for reason, ids := range skips {
 		err := s.update(tx, ids, "UPDATE deliveries SET state = ?, reason = ?, ended_at = ?, lane = NULL, lane_source = NULL, lane_at = NULL WHERE id IN ? AND state = ?",
-			stateOfSkip(reason), reason, now.UnixMilli(), ids, StatePlanned)
+			StateOfSkip(reason), reason, now.UnixMilli(), ids, StatePlanned)
 		if err != nil {
 			return nil, err
 		}
@@ -116,7 +115,18 @@ func (s *Store) Stop(tx *gorm.DB, now time.Time, rows []Stopped) ([]Ended, error
 			return nil, err
 		}
 	}
-	return ended, s.trace(tx, trace)
+	if err := s.trace(tx, trace); err != nil {
+		return nil, err
+	}
+	return ended, s.tally(tx, ends)
+}
+
+// PutOff is when a message is due again that the guard deferred.
+func (d *Delivery) PutOff(v guard.Verdict) int64 {
+	if v.Until == 0 {
+		return d.NotAfter // nothing but an interaction makes it due before
+	}
+	return v.Until
 }
 
 // waitsForResume reports whether a deferral ends when somebody lifts a stop: then the row keeps its place.
@@ -124,7 +134,8 @@ func waitsForResume(r guard.Reason) bool {
 	return r == guard.ReasonInstallationStopped || r == guard.ReasonAccountStopped || r == guard.ReasonCampaignStopped
 }
 
-func stateOfSkip(r guard.Reason) State {
+// StateOfSkip is the state in which a message ends that the guard skips.
+func StateOfSkip(r guard.Reason) State {
 	if r == guard.ReasonTooLate {
 		return StateExpired
 	}

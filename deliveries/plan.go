@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -19,8 +20,9 @@ import (
 
 // Store reads and writes the ledger.
 type Store struct {
-	db    *database.DB
-	clock clock.Clock
+	db       *database.DB
+	clock    clock.Clock
+	counting counting
 }
 
 // New returns the ledger kept in db.
@@ -52,25 +54,19 @@ func placeOf(now int64, p *Planned) place {
 }
 
 const planColumns = "account_id, source_kind, source_id, fan_id, occurrence, step_no, message_no, resend, step_size, channel, class, options, " +
-	"message_id, state, reason, due_at, not_after, deadline_at, lane, lane_source, lane_at, planned_at, marked_at, ended_at, attempt, " +
+	"message_id, state, reason, due_at, not_after, deadline_at, lane, lane_source, lane_at, planned_at, marked_at, ended_at, attempt, batch_id, " +
 	"reserved, reserved_generation, cap_day"
 
 // Plan puts messages into the ledger, within tx. A message whose key is there already is left as it is, so planning twice is harmless.
 func (s *Store) Plan(tx *gorm.DB, now time.Time, rows []Planned) error {
 	at := now.UnixMilli()
 	for chunk := range slices.Chunk(rows, database.ChunkSize) {
-		var q strings.Builder
-		q.WriteString(s.db.Dialect().InsertIgnore() + " deliveries (" + planColumns + ") VALUES ")
-		args := make([]any, 0, 28*len(chunk))
-		for i := range chunk {
-			if i > 0 {
-				q.WriteByte(',')
-			}
-			q.WriteString("(?" + strings.Repeat(",?", 27) + ")")
-			args = append(args, chunk[i].values(at)...)
+		fresh, err := s.insert(tx, at, chunk)
+		if err != nil {
+			return err
 		}
-		if err := tx.Exec(q.String(), args...).Error; err != nil {
-			return fmt.Errorf("plan deliveries: %w", err)
+		if err := s.tally(tx, planned(at, fresh)); err != nil {
+			return err
 		}
 		if err := s.tracePlanned(tx, at, chunk); err != nil {
 			return err
@@ -79,7 +75,28 @@ func (s *Store) Plan(tx *gorm.DB, now time.Time, rows []Planned) error {
 	return nil
 }
 
-func (p *Planned) values(now int64) []any {
+// insert stores rows whose keys are not there yet, and returns those.
+func (s *Store) insert(tx *gorm.DB, at int64, rows []Planned) ([]Planned, error) {
+	// Until it is marked, a row has no batch, and the column tells by a negative number which insertion put it there.
+	token := -1 - int64(rand.Int32()) //nolint:gosec // tells insertions of the same millisecond apart; not a secret
+	var q strings.Builder
+	q.WriteString(s.db.Dialect().InsertIgnore() + " deliveries (" + planColumns + ") VALUES ")
+	args := make([]any, 0, 29*len(rows))
+	for i := range rows {
+		if i > 0 {
+			q.WriteByte(',')
+		}
+		q.WriteString("(?" + strings.Repeat(",?", 28) + ")")
+		args = append(args, rows[i].values(at, token)...)
+	}
+	res := tx.Exec(q.String(), args...)
+	if res.Error != nil {
+		return nil, fmt.Errorf("plan deliveries: %w", res.Error)
+	}
+	return s.fresh(tx, insertion{at, token}, rows, res.RowsAffected)
+}
+
+func (p *Planned) values(now, token int64) []any {
 	var lane, source, order any
 	var marked, ended int64
 	attempt := 0
@@ -94,7 +111,7 @@ func (p *Planned) values(now int64) []any {
 	}
 	return []any{
 		p.AccountID, p.Source.Kind, p.Source.ID, p.FanID, p.Occurrence, p.StepNo, p.MessageNo, p.Resend, p.StepSize, p.Channel, p.Class, p.Options,
-		p.MessageID, p.State, p.Reason, p.DueAt, p.NotAfter, p.Deadline, lane, source, order, now, marked, ended, attempt,
+		p.MessageID, p.State, p.Reason, p.DueAt, p.NotAfter, p.Deadline, lane, source, order, now, marked, ended, attempt, token,
 		p.Reserved.Buckets, p.Reserved.Generation, p.Reserved.CapDay,
 	}
 }
@@ -198,12 +215,7 @@ func (s *Store) Cancel(tx *gorm.DB, src Source, accountID int64, fanIDs []int64,
 		return 0, nil
 	}
 	slices.Sort(ids)
-	res := tx.Exec("UPDATE deliveries SET state = ?, reason = ?, ended_at = ?, lane = NULL, lane_source = NULL, lane_at = NULL WHERE id IN ? AND state = ?",
-		StateCancelled, guard.ReasonCancelled, now.UnixMilli(), ids, StatePlanned)
-	if res.Error != nil {
-		return 0, fmt.Errorf("cancel deliveries: %w", res.Error)
-	}
-	return res.RowsAffected, nil
+	return s.finish(tx, now.UnixMilli(), ids, StateCancelled, guard.ReasonCancelled)
 }
 
 // OpenKey names a run of a source for a fan.
@@ -217,6 +229,7 @@ type OpenStep struct {
 	StepNo  int   // the highest step that has rows
 	Rows    int   // how many rows it has
 	Open    int   // how many of them have not ended
+	Sent    int   // how many of them have arrived, or may have
 	DueAt   int64 // the latest due time of those
 	LastEnd int64 // when the last of the ended ones ended
 }
@@ -226,18 +239,18 @@ func (s *Store) Open(tx *gorm.DB, accountID int64, src Source, fanIDs []int64) (
 	out := map[OpenKey]OpenStep{}
 	err := database.EachRow(tx, func(rows *sql.Rows) error {
 		var k OpenKey
-		var step, count, open int
+		var step, count, open, sent int
 		var due, end int64
-		if err := rows.Scan(&k.FanID, &k.Occurrence, &step, &count, &open, &due, &end); err != nil {
+		if err := rows.Scan(&k.FanID, &k.Occurrence, &step, &count, &open, &sent, &due, &end); err != nil {
 			return err
 		}
 		if step >= out[k].StepNo {
-			out[k] = OpenStep{StepNo: step, Rows: count, Open: open, DueAt: due, LastEnd: end}
+			out[k] = OpenStep{StepNo: step, Rows: count, Open: open, Sent: sent, DueAt: due, LastEnd: end}
 		}
 		return nil
-	}, "SELECT fan_id, occurrence, step_no, COUNT(*), SUM(CASE WHEN state < ? THEN 1 ELSE 0 END), MAX(CASE WHEN state < ? THEN due_at ELSE 0 END), MAX(ended_at) "+
+	}, "SELECT fan_id, occurrence, step_no, COUNT(*), SUM(CASE WHEN state < ? THEN 1 ELSE 0 END), SUM(CASE WHEN state IN ? THEN 1 ELSE 0 END), MAX(CASE WHEN state < ? THEN due_at ELSE 0 END), MAX(ended_at) "+
 		"FROM deliveries WHERE account_id = ? AND source_kind = ? AND source_id = ? AND fan_id IN ? GROUP BY fan_id, occurrence, step_no",
-		StateSent, StateSent, accountID, src.Kind, src.ID, fanIDs)
+		StateSent, []State{StateSent, StateDelivered, StateUnknown}, StateSent, accountID, src.Kind, src.ID, fanIDs)
 	if err != nil {
 		return nil, fmt.Errorf("read open deliveries: %w", err)
 	}

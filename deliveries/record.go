@@ -56,27 +56,54 @@ func (s *Store) Record(tx *gorm.DB, now time.Time, outcomes []Outcome) error {
 			trace = append(trace, o.decision(now.UnixMilli()))
 		}
 	}
+	ends := outcomeEnds(now.UnixMilli(), outcomes)
 	for r, ids := range groups {
-		if err := s.recordGroup(tx, now.UnixMilli(), r, database.SortedSet(ids)); err != nil {
+		late, err := s.recordGroup(tx, now.UnixMilli(), r, database.SortedSet(ids))
+		if err != nil {
 			return err
 		}
+		ends = append(ends, corrected(late)...)
 	}
-	return s.trace(tx, trace)
+	if err := s.trace(tx, trace); err != nil {
+		return err
+	}
+	return s.tally(tx, ends)
 }
 
-func (s *Store) recordGroup(tx *gorm.DB, now int64, r result, ids []int64) error {
+// recordGroup returns the rows, as they were before, for which the answer comes late: they had been given up as unknown.
+func (s *Store) recordGroup(tx *gorm.DB, now int64, r result, ids []int64) ([]Delivery, error) {
 	if r.state == StatePlanned {
-		return s.update(tx, ids, "UPDATE deliveries SET state = ?, reason = ?, errcode = ?, due_at = ?, lane = ?, lane_source = 0, lane_at = ?, reserved = 0, cap_day = 0 "+
+		return nil, s.update(tx, ids, "UPDATE deliveries SET state = ?, reason = ?, errcode = ?, due_at = ?, lane = ?, lane_source = 0, lane_at = ?, reserved = 0, cap_day = 0 "+
 			"WHERE id IN ? AND state = ? AND batch_id = ?",
 			r.state, r.reason, r.errcode, r.retryAt, laneWaiting, r.retryAt, ids, StateSending, r.batchID)
 	}
-	from := []State{StateSending}
-	if CanMove(StateUnknown, r.state) {
-		from = append(from, StateUnknown)
+	n, err := s.recordFrom(tx, StateSending, now, r, ids)
+	if err != nil || n == len(ids) {
+		return nil, err
 	}
+	if !CanMove(StateUnknown, r.state) {
+		return nil, ErrMoved
+	}
+	late, err := readLocked(tx, s.db.Dialect().ForUpdate(), "id IN ? AND state = ? AND batch_id = ?", ids, StateUnknown, r.batchID)
+	if err != nil {
+		return nil, err
+	}
+	if n+len(late) != len(ids) {
+		return nil, ErrMoved
+	}
+	_, err = s.recordFrom(tx, StateUnknown, now, r, ids)
+	return late, err
+}
+
+func (s *Store) recordFrom(tx *gorm.DB, from State, now int64, r result, ids []int64) (int, error) {
 	among, of := database.Among("id", ids)
-	return s.update(tx, ids, "UPDATE deliveries SET state = ?, reason = ?, errcode = ?, ended_at = ? WHERE "+among+" AND state IN ? AND batch_id = ?",
-		slices.Concat([]any{r.state, r.reason, r.errcode, now}, of, []any{from, r.batchID})...)
+	look, lookArgs := lookChange(from, r.state)
+	res := tx.Exec("UPDATE deliveries SET state = ?, reason = ?, errcode = ?, ended_at = ?"+look+" WHERE "+among+" AND state = ? AND batch_id = ?",
+		slices.Concat([]any{r.state, r.reason, r.errcode, now}, lookArgs, of, []any{from, r.batchID})...)
+	if res.Error != nil {
+		return 0, fmt.Errorf("record outcomes: %w", res.Error)
+	}
+	return int(res.RowsAffected), nil
 }
 
 func (o *Outcome) decision(at int64) decision {
@@ -138,12 +165,23 @@ func (s *Store) ConfirmPassive(tx *gorm.DB, now time.Time, id int64, handed bool
 	if !CanMove(rows[0].State, state) {
 		return nil, nil
 	}
-	res := tx.Exec("UPDATE deliveries SET state = ?, reason = ?, ended_at = ? WHERE id = ? AND state = ?", state, reason, now.UnixMilli(), id, rows[0].State)
+	look, lookArgs := lookChange(rows[0].State, state)
+	res := tx.Exec("UPDATE deliveries SET state = ?, reason = ?, ended_at = ?"+look+" WHERE id = ? AND state = ?",
+		slices.Concat([]any{state, reason, now.UnixMilli()}, lookArgs, []any{id, rows[0].State})...)
 	if res.Error != nil {
 		return nil, fmt.Errorf("confirm a passive reply: %w", res.Error)
 	}
 	if res.RowsAffected == 0 {
 		return nil, nil
+	}
+	var ends []happened
+	if rows[0].State.Terminal() { // it had been given up
+		ends = corrected(rows)
+	}
+	end := rows[0].became(state, reason, now.UnixMilli(), 1)
+	end.code = rows[0].ErrCode
+	if err := s.tally(tx, append(ends, end)); err != nil {
+		return nil, err
 	}
 	return []Ended{{rows[0].Key, state, reason, now.UnixMilli()}}, nil
 }

@@ -1,0 +1,79 @@
+package deliveries
+
+import (
+	"database/sql"
+	"fmt"
+	"math"
+	"time"
+
+	"hongyan/internal/database"
+)
+
+// disorder is by how much the times at which rows were planned may differ from the order of their ids: transactions wait for each other, and the clocks of processes
+// differ.
+const disorder = 5 * time.Minute
+
+// period gives ids between which the rows of the period lie: above < id < below. Ids are given in the order of time, give or take disorder, so some looks at the
+// primary key find them, and no index by time is needed.
+func (l *list) period() (above, below int64, err error) {
+	above, below = 0, math.MaxInt64
+	skew := disorder.Milliseconds()
+	if l.Before != 0 {
+		if _, below, err = l.search(l.Before+skew, l.Before+3*skew); err != nil {
+			return 0, 0, err
+		}
+	}
+	if l.Since != 0 {
+		above, _, err = l.search(l.Since-3*skew, l.Since-skew)
+	}
+	return above, below, err
+}
+
+// plannedAt is a place in the table, and when a row near it was planned.
+type plannedAt struct{ id, at int64 }
+
+// search looks for a row that was planned between two times, and gives its id as both; if there is none, it gives the ids of an earlier row and of a later
+// one between which nothing lies. It looks where the row should be if as many were planned at all times, and every other time in the middle.
+func (l *list) search(from, to int64) (before, behind int64, err error) {
+	first, err := l.rowAt("ORDER BY id")
+	if err != nil || first.id == 0 {
+		return 0, math.MaxInt64, err
+	}
+	last, err := l.rowAt("ORDER BY id DESC")
+	if err != nil {
+		return 0, 0, err
+	}
+	first.id--
+	last.id++
+	for turn := 0; last.id-first.id > 1; turn++ {
+		middle := first.id + (last.id-first.id)/2
+		if turn%2 == 0 && last.at > first.at {
+			part := (float64(from)/2 + float64(to)/2 - float64(first.at)) / float64(last.at-first.at)
+			middle = first.id + int64(min(max(part, 0), 1)*float64(last.id-first.id))
+		}
+		middle = min(max(middle, first.id+1), last.id-1)
+		row, err := l.rowAt("AND id >= ? AND id < ? ORDER BY id", middle, last.id)
+		switch {
+		case err != nil:
+			return 0, 0, err
+		case row.id == 0:
+			last.id = middle
+		case row.at > to:
+			last = plannedAt{middle, row.at}
+		case row.at < from:
+			first = row
+		default:
+			return row.id, row.id, nil
+		}
+	}
+	return first.id, last.id, nil
+}
+
+// rowAt reads one row; its id is 0 if there is none.
+func (l *list) rowAt(rest string, args ...any) (row plannedAt, err error) {
+	err = database.EachRow(l.tx, func(rows *sql.Rows) error { return rows.Scan(&row.id, &row.at) }, "SELECT id, planned_at FROM deliveries WHERE id > 0 "+rest+" LIMIT 1", args...)
+	if err != nil {
+		return row, fmt.Errorf("look for a period: %w", err)
+	}
+	return row, nil
+}
