@@ -1,6 +1,7 @@
 package campaigns
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,7 +17,7 @@ import (
 )
 
 // Advance moves enrolments on whose current step has come to its end: the next step is planned, or the run ends. Any terminal
-// state counts, an unknown outcome as sent. A run whose fan is gone ends, and what was planned for it is cancelled.
+// state counts, an unknown outcome as sent. A run whose fan is gone ends, and what was planned for it is skipped.
 // It belongs into the transaction that records the ends; repeating it, and telling it of steps that are over, is harmless.
 func (s *Store) Advance(tx *gorm.DB, now time.Time, account *accounts.Account, ended []deliveries.Ended) error {
 	drips := map[int64]map[deliveries.OpenKey]*endedStep{}
@@ -70,10 +71,11 @@ func (s *Store) advanceDrip(tx *gorm.DB, now time.Time, account *accounts.Accoun
 		if e == nil || !e.steps[r.step] {
 			continue
 		}
-		m.runs = append(m.runs, r)
 		if e.gone {
-			m.exit(r, runExited)
+			m.leave(r, ExitFanGone)
+			continue
 		}
+		m.runs = append(m.runs, r)
 	}
 	return m.move()
 }
@@ -97,7 +99,7 @@ func (s *Store) lockRuns(tx *gorm.DB, accountID, campaignID int64, fanIDs []int6
 	return out, nil
 }
 
-// mover moves locked runs of one drip on, as far as the ledger says that they have come.
+// mover moves locked runs of one drip on, as far as the ledger, their timers and the acts that they wait for say that they have come.
 type mover struct {
 	store      *Store
 	tx         *gorm.DB
@@ -106,15 +108,26 @@ type mover struct {
 	campaignID int64
 	runs       []*run
 	changed    []*run
-	cancel     []int64       // fans whose planned messages of this drip are to be cancelled
-	look       time.Duration // put off the sweeper's next look at runs that are not over; 0: leave it
+	cancel     map[bool][]deliveries.OpenKey // runs whose planned messages are to be ended, by whether the fan is gone
+	look       time.Duration                 // put off the sweeper's next look at runs that are not over; 0: leave it
 }
 
-// exit ends a run before its last step.
-func (m *mover) exit(r *run, state runState) {
+// exit ends a run before its last step, for a reason if the fan gave it.
+func (m *mover) exit(r *run, state runState, reason string) {
+	r.reason = reason
 	r.end(state, m.now.UnixMilli())
 	m.changed = append(m.changed, r)
-	m.cancel = append(m.cancel, r.fanID)
+	if m.cancel == nil {
+		m.cancel = map[bool][]deliveries.OpenKey{}
+	}
+	gone := reason == ExitFanGone
+	m.cancel[gone] = append(m.cancel[gone], r.key())
+}
+
+// leave ends a run of which the fan did something that ends it; move stores that.
+func (m *mover) leave(r *run, reason string) {
+	m.runs = append(m.runs, r)
+	m.exit(r, runExited, reason)
 }
 
 func (m *mover) move() error {
@@ -128,21 +141,21 @@ func (m *mover) move() error {
 	var over []*run
 	for _, r := range m.runs {
 		switch {
-		case r.state != runRunning: // the fan is gone
+		case r.state != runRunning: // the fan is gone, or did what ends the run
 		case states[m.campaignID].ofRuns() != runRunning:
-			m.exit(r, states[m.campaignID].ofRuns())
+			m.exit(r, states[m.campaignID].ofRuns(), "")
 		default:
 			over = append(over, r)
 		}
 	}
-	if err := m.goOn(over); err != nil {
+	if err := m.goOn(over, states[m.campaignID] != StateRunning); err != nil {
 		return err
 	}
 	return m.save()
 }
 
 // goOn plans what comes next for each run whose step is over.
-func (m *mover) goOn(runs []*run) error {
+func (m *mover) goOn(runs []*run, paused bool) error {
 	if len(runs) == 0 {
 		return nil
 	}
@@ -163,44 +176,101 @@ func (m *mover) goOn(runs []*run) error {
 	if err != nil {
 		return err
 	}
+	var going []*run
+	var of asked
 	for _, r := range runs {
-		p := placer{now: m.now, accountID: m.account.ID, policy: m.account.Policy, version: versions[r.versionID]}
-		var grants *guard.Grants
-		if u := usages[r.fanID]; u != nil {
-			grants = &u.Grants
+		v := versions[r.versionID]
+		if !m.next(v, r, open[r.key()], paused) {
+			continue
 		}
-		m.next(&p, r, open[r.key()], grants)
+		going = append(going, r)
+		if !r.over {
+			of.add(r, v.step(r.step).ahead)
+		}
+	}
+	people, err := m.store.people(m.tx, m.account, of)
+	if err != nil {
+		return err
+	}
+	for _, r := range going {
+		p := placer{now: m.now, accountID: m.account.ID, policy: m.account.Policy, version: versions[r.versionID], who: people[r.fanID], paused: paused}
+		if p.who != nil {
+			p.who.usage = usages[r.fanID]
+		}
+		p.place(r)
+		m.changed = append(m.changed, r)
 	}
 	return nil
 }
 
-// next moves one run on. at is how far the ledger has come with it.
-func (m *mover) next(p *placer, r *run, at deliveries.OpenStep, grants *guard.Grants) {
+// next takes a run to the step that is to be placed now, if there is one. at is how far the ledger has come with it.
+func (m *mover) next(v *version, r *run, at deliveries.OpenStep, paused bool) bool {
 	r.step = max(r.step, at.StepNo)
-	base := r.startedAt
+	s := v.step(r.step)
 	switch {
+	case r.answered:
+		r.pass(s, OutcomeHappened, m.now)
+		r.goTo(s.answered(), m.now.UnixMilli())
+	case r.timer != 0:
+		if r.timer < 0 || r.timer > m.now.UnixMilli() || paused {
+			return false
+		}
+		m.timeUp(s, r)
 	case at.StepNo < r.step: // nothing of the step is in the ledger: it is planned again
-		if at.StepNo > 0 {
-			base = at.LastEnd
+		if r.base == 0 {
+			r.base = cmp.Or(at.LastEnd, r.startedAt)
 		}
 	case at.Open > 0:
 		if m.look > 0 {
 			r.wake = max(at.DueAt, m.now.Add(m.look).UnixMilli())
 			m.changed = append(m.changed, r)
 		}
-		return
+		return false
+	case s.kind == StepAsk && at.Sent > 0:
+		r.pass(s, OutcomeWaiting, m.now)
+		r.wait(at.LastEnd, s.timeout)
+		m.changed = append(m.changed, r)
+		return false
 	default:
-		r.step++
-		base = at.LastEnd
+		r.goTo(s.next, at.LastEnd)
 	}
-	p.place(r, base, grants, false)
-	m.changed = append(m.changed, r)
+	return true
+}
+
+// timeUp takes a run on whose timer has run out: the time of a wait is over, or the step is due.
+func (m *mover) timeUp(s *step, r *run) {
+	if !r.waiting {
+		r.timer = 0
+		return
+	}
+	r.pass(s, OutcomeTimeout, m.now)
+	end := r.timer
+	if now := m.now.UnixMilli(); now-end > onTime {
+		end = now
+	}
+	r.goTo(s.timedOut(), end)
+}
+
+// answered and timedOut are where a run goes on that waited in the step.
+func (s *step) answered() int {
+	if s.kind == StepWaitFor {
+		return s.then
+	}
+	return s.next
+}
+
+func (s *step) timedOut() int {
+	if s.kind == StepWaitFor {
+		return s.els
+	}
+	return s.next
 }
 
 // save stores what has changed, in as few statements as there are slices.
 func (m *mover) save() error {
-	if len(m.cancel) > 0 {
-		if err := m.store.cancelPlanned(m.tx, source(m.campaignID), m.account.ID, database.SortedSet(m.cancel)); err != nil {
+	for gone, runs := range m.cancel {
+		err := m.store.Ledger.CancelRuns(m.tx, m.now, deliveries.RunsOver{AccountID: m.account.ID, Source: source(m.campaignID), Runs: runs, FanGone: gone})
+		if err != nil {
 			return err
 		}
 	}
@@ -218,7 +288,7 @@ func (m *mover) save() error {
 			return err
 		}
 	}
-	return nil
+	return m.store.finish(m.tx, m.account, m.changed)
 }
 
 // saveSlice is how many runs one statement updates.
@@ -228,6 +298,11 @@ const saveSlice = 100
 func saveRuns(tx *gorm.DB, runs []*run) error {
 	var args []any
 	column := func(name string, value func(*run) any) string {
+		first := value(runs[0])
+		if !slices.ContainsFunc(runs, func(r *run) bool { return value(r) != first }) {
+			args = append(args, first)
+			return name + " = ?"
+		}
 		for _, r := range runs {
 			args = append(args, r.id, value(r))
 		}
@@ -241,6 +316,10 @@ func saveRuns(tx *gorm.DB, runs []*run) error {
 	q := "UPDATE enrolments SET " + strings.Join([]string{
 		column("step_no", func(r *run) any { return r.step }),
 		column("wake_at", (*run).wakeValue),
+		column("base_at", func(r *run) any { return r.base }),
+		column("timer_at", (*run).timerValue),
+		column("waiting", func(r *run) any { return r.waiting }),
+		column("exit_reason", func(r *run) any { return r.reason }),
 		column("ended_at", func(r *run) any { return r.ended }),
 		column("state", func(r *run) any { return string(r.state) }),
 	}, ", ") + " WHERE id IN ? AND state = ?"

@@ -55,7 +55,7 @@ func TestAFanWhoIsGoneLeavesTheDrip(t *testing.T) {
 		w.enter(w.act(1, campaigns.ActFollow, ""), w.act(2, campaigns.ActFollow, ""))
 		w.record(deliveries.Ended{Key: w.rows(d.ID, 1)[0].Key, State: deliveries.StateSkipped, Reason: guard.ReasonFanGone, At: w.clk.Now().UnixMilli()})
 		require.Equal(t, []string{"1.1 exited"}, w.runs(d.ID, 1))
-		require.Equal(t, []string{"1.1.1 skipped fan_gone 0s", "1.1.2 cancelled 0s"}, w.story(d.ID, 1))
+		require.Equal(t, []string{"1.1.1 skipped fan_gone 0s", "1.1.2 skipped fan_gone 0s"}, w.story(d.ID, 1))
 		require.Equal(t, []string{"1.1 running"}, w.runs(d.ID, 2))
 	})
 }

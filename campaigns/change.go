@@ -9,6 +9,7 @@ import (
 
 	"hongyan/accounts"
 	"hongyan/deliveries"
+	"hongyan/internal/database"
 	"hongyan/internal/fault"
 	"hongyan/internal/stops"
 )
@@ -30,18 +31,22 @@ func (s *Store) StartDrip(ctx context.Context, account *accounts.Account, c Chan
 	if err != nil {
 		return err
 	}
+	if d.ArchivedAt != 0 {
+		return fault.New(fault.Conflict, "the drip is archived; restore it first")
+	}
 	raw, err := encode(d.Definition)
 	if err != nil {
 		return fmt.Errorf("start drip %d: %w", c.ID, err)
 	}
-	if _, err := ParseDefinition([]byte(raw), account, s.Clock.Now()); err != nil {
+	def, _, err := s.parse(ctx, []byte(raw), account, s.Clock.Now())
+	if err != nil {
 		return err
 	}
 	c.AccountID = account.ID
 	if c.Revision == 0 {
 		c.Revision = d.Revision // what was checked is what starts
 	}
-	_, err = s.move(ctx, c, StateRunning, []State{StateDraft})
+	_, err = s.move(ctx, c, StateRunning, []State{StateDraft}, func(tx *gorm.DB) error { return s.checkLoops(tx, account.ID, c.ID, &def) })
 	return err
 }
 
@@ -57,10 +62,15 @@ func (s *Store) PauseDrip(ctx context.Context, c Change) (onWire int, err error)
 
 // ResumeDrip lets a paused drip go on. Steps that have become too late in the meantime are skipped. Errors: NotFound, Conflict.
 func (s *Store) ResumeDrip(ctx context.Context, c Change) error {
-	c.Reason = ""
-	_, err := s.move(ctx, c, StateRunning, []State{StatePaused})
-	return err
+	c.Reason = resuming
+	if _, err := s.move(ctx, c, StateRunning, []State{StatePaused}); err != nil {
+		return err
+	}
+	return s.unparkAll(ctx, c.AccountID, c.ID)
 }
+
+// resuming is the stopped_reason of a running drip whose timers have not all been set again since it was paused.
+const resuming = "resuming"
 
 // stopping is the stopped_reason of a cancelled or finished drip whose enrolments and planned messages have not all been cancelled yet.
 const stopping = "stopping"
@@ -87,8 +97,13 @@ func (s *Store) StopDrip(ctx context.Context, c Change) (onWire int, err error) 
 }
 
 // move is the one way in which a drip's state changes.
-func (s *Store) move(ctx context.Context, c Change, to State, from []State) (epoch int64, err error) {
+func (s *Store) move(ctx context.Context, c Change, to State, from []State, checks ...func(*gorm.DB) error) (epoch int64, err error) {
 	err = s.DB.Tx(ctx, func(tx *gorm.DB) error {
+		for _, check := range checks {
+			if err := check(tx); err != nil {
+				return err
+			}
+		}
 		query, args := "id = ? AND account_id = ? AND kind = ? AND state IN ?", []any{c.ID, c.AccountID, kindDrip, from}
 		if c.Revision != 0 {
 			query, args = query+" AND revision = ?", append(args, c.Revision)
@@ -96,12 +111,15 @@ func (s *Store) move(ctx context.Context, c Change, to State, from []State) (epo
 		res := tx.Model(&dripRow{}).Where(query, args...).Updates(map[string]any{
 			"state": to, "stopped_reason": c.Reason, "revision": gorm.Expr("revision + 1"), "updated_at": s.Clock.Now().UnixMilli(),
 		})
-		if err := s.changed(tx, res, c.AccountID, c.ID); err != nil {
+		if err := s.changed(tx, res, c, from); err != nil {
 			return err
 		}
 		var err error
 		epoch, err = stops.Bump(tx)
-		return err
+		if err != nil || s.Moved == nil {
+			return err
+		}
+		return s.Moved(tx, c, to)
 	})
 	return epoch, err
 }
@@ -156,8 +174,7 @@ func (s *Store) cancelSome(ctx context.Context, d ending, after int64) (last int
 		if err := s.cancelPlanned(tx, source(d.id), d.accountID, fanIDs); err != nil {
 			return err
 		}
-		return tx.Exec("UPDATE enrolments SET state = ?, wake_at = NULL, ended_at = ? WHERE id IN ? AND state = ?",
-			d.to, s.Clock.Now().UnixMilli(), runs, runRunning).Error
+		return s.endRuns(tx, runsEnd{accountID: d.accountID, state: d.to, at: s.Clock.Now().UnixMilli()}, database.SortedSet(runs))
 	})
 	return last, err
 }

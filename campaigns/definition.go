@@ -2,59 +2,26 @@ package campaigns
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
-
-	"hongyan/wechat"
 )
 
 // Definition is what a drip says and to whom, as members write it.
 type Definition struct {
 	Triggers []Trigger `json:"triggers"`
-	Steps    []Step    `json:"steps"`
-	ReEntry  ReEntry   `json:"re_entry"`
-	// DailyCap is the drip's own cap of marketing messages per fan and day, 0 to 15 and not above the account's; unset
-	// means that only the account's holds.
-	DailyCap *int `json:"daily_cap,omitempty"`
+	// Sources are the ways of following (ADD_SCENE_…, platform.md 7.1) of the fans who may enter; none means all fans.
+	Sources []string `json:"sources,omitempty"`
+	// Exits are the acts that end a run before its last step; an unfollow always does.
+	Exits   []Awaited `json:"exits,omitempty"`
+	Steps   []Step    `json:"steps"`
+	ReEntry ReEntry   `json:"re_entry"`
+	// DailyCap, WeeklyCap and MonthlyCap are the drip's own caps of marketing messages per fan, with the ranges of the account's and not above them;
+	// where one is unset, only the account's holds.
+	DailyCap   *int `json:"daily_cap,omitempty"`
+	WeeklyCap  *int `json:"weekly_cap,omitempty"`
+	MonthlyCap *int `json:"monthly_cap,omitempty"`
 	// EndsAt is when the drip ends, RFC 3339; "" means never. Nobody enters and nothing is sent from then on.
 	EndsAt string `json:"ends_at,omitempty"`
-}
-
-// The kinds of trigger.
-const (
-	TriggerFollow  = "follow"  // the fan follows the account
-	TriggerKeyword = "keyword" // the fan writes a text that matches one of the keywords
-)
-
-// The ways in which a keyword matches a text. Case, full-width forms and spaces around the text make no difference.
-const (
-	MatchExact    = "exact"
-	MatchContains = "contains"
-	MatchPrefix   = "prefix"
-)
-
-// Trigger is an act that starts the drip for a fan.
-type Trigger struct {
-	Kind     string   `json:"kind"`
-	Keywords []string `json:"keywords,omitempty"`
-	Match    string   `json:"match,omitempty"` // for keywords; "" means exact
-}
-
-// Step is some messages that go out together.
-type Step struct {
-	// Delay counts from the end of the previous step, or from the act for the first: "0s", "90s", "10m", "2h", "3d".
-	Delay string `json:"delay,omitempty"`
-	// At is a clock time in the account's zone, instead of Delay: the next such time, or the one Days days later.
-	At   string `json:"at,omitempty"`
-	Days int    `json:"days,omitempty"`
-
-	Messages []wechat.Message `json:"messages"` // 1 to 5
-
-	Class    string `json:"class,omitempty"`    // marketing (default), service, or reply for a first step that goes at once
-	NoGrant  string `json:"no_grant,omitempty"` // due without a grant: skip (default) or wait
-	Capped   string `json:"capped,omitempty"`   // capped: skip (default) or tomorrow
-	Fit      string `json:"fit,omitempty"`      // not all messages fit: all (default) or nothing, or as_many as do
-	Quiet    string `json:"quiet,omitempty"`    // quiet hours end too late: defer only (default, else skipped) or earlier
-	Lateness string `json:"lateness,omitempty"` // latest after its due time; default 24h
 }
 
 // The ways in which a fan may enter again.
@@ -75,7 +42,6 @@ const (
 	maxTriggers     = 20
 	maxKeywords     = 100
 	maxKeywordRunes = 64
-	maxSteps        = 50
 	maxMessages     = 5
 	maxDays         = 365
 	defaultLateness = "24h"
@@ -85,45 +51,23 @@ const (
 func decodeDefinition(raw []byte, p *problems) Definition {
 	var d Definition
 	o := p.object("", raw)
-	p.each("triggers", o.list("triggers"), func(t object) {
-		var trigger Trigger
-		t.read("kind", &trigger.Kind)
-		t.read("keywords", &trigger.Keywords)
-		t.read("match", &trigger.Match)
-		d.Triggers = append(d.Triggers, trigger)
-	})
-	p.each("steps", o.list("steps"), func(s object) { d.Steps = append(d.Steps, decodeStep(s)) })
+	p.each("triggers", o.list("triggers"), func(t object) { d.Triggers = append(d.Triggers, decodeTrigger(t)) })
+	d.Sources = decodeSources(o)
+	p.each("exits", o.list("exits"), func(e object) { d.Exits = append(d.Exits, decodeAwaited(e)) })
+	d.Steps = p.decodeSteps("steps", o.list("steps"), 1)
 	if raw, given := o.take("re_entry"); given {
 		r := p.object("re_entry", raw)
 		r.read("mode", &d.ReEntry.Mode)
 		r.read("days", &d.ReEntry.Days)
 		r.done()
 	}
+	d.ReEntry.Mode = cmp.Or(d.ReEntry.Mode, ReEntryOnce)
 	o.read("daily_cap", &d.DailyCap)
+	o.read("weekly_cap", &d.WeeklyCap)
+	o.read("monthly_cap", &d.MonthlyCap)
 	o.read("ends_at", &d.EndsAt)
 	o.done()
 	return d
-}
-
-func decodeStep(o object) Step {
-	var s Step
-	o.read("delay", &s.Delay)
-	o.read("at", &s.At)
-	o.read("class", &s.Class)
-	o.read("no_grant", &s.NoGrant)
-	o.read("capped", &s.Capped)
-	o.read("fit", &s.Fit)
-	o.read("quiet", &s.Quiet)
-	o.read("lateness", &s.Lateness)
-	o.read("days", &s.Days)
-	for i, raw := range o.list("messages") {
-		var m wechat.Message
-		if err := m.UnmarshalJSON(raw); err != nil {
-			o.p.nested(index(o.at("messages"), i), err)
-		}
-		s.Messages = append(s.Messages, m)
-	}
-	return s
 }
 
 // encode writes JSON without HTML escaping, so that what is stored reads like what was written.

@@ -13,6 +13,7 @@ import (
 	"hongyan/campaigns"
 	"hongyan/guard"
 	"hongyan/internal/fault"
+	"hongyan/internal/lang"
 )
 
 var start = time.Date(2026, 3, 2, 2, 0, 0, 0, time.UTC) // 10:00 in Shanghai, a Monday
@@ -54,7 +55,7 @@ func keyword(words ...string) string {
 func TestACompleteDefinitionIsAccepted(t *testing.T) {
 	t.Parallel()
 	raw := define(follow+`,{"kind":"keyword","keywords":["价格","help"],"match":"contains"}`,
-		`,"re_entry":{"mode":"after","days":30},"daily_cap":2,"ends_at":"2026-12-31T00:00:00+08:00"`,
+		`,"re_entry":{"mode":"after","days":30},"daily_cap":2,"weekly_cap":6,"monthly_cap":20,"ends_at":"2026-12-31T00:00:00+08:00"`,
 		`"delay":"0s","class":"reply"`, `"delay":"10m","no_grant":"wait","capped":"tomorrow","fit":"as_many","quiet":"earlier","lateness":"2h"`,
 		`"at":"09:30","days":3,"class":"service",`+say(5))
 	d, err := campaigns.ParseDefinition([]byte(raw), account(t, guard.PolicySpec{DailyCap: new(3)}), start)
@@ -67,13 +68,30 @@ func TestACompleteDefinitionIsAccepted(t *testing.T) {
 	require.Equal(t, d, same)
 }
 
+// badDefinition is a definition that is refused, and its problems by field and rule.
+type badDefinition struct{ raw, want string }
+
+// refuse checks that definitions are refused as they say.
+func refuse(t *testing.T, all map[string]badDefinition) {
+	t.Helper()
+	for name, c := range all {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := campaigns.ParseDefinition([]byte(c.raw), account(t, guard.PolicySpec{DailyCap: new(3), WeeklyCap: new(10), MonthlyCap: new(30)}), start)
+			require.True(t, fault.Is(err, fault.Invalid) || len(fault.Fields(err)) > 0, "%v", err)
+			var got []string
+			for _, f := range fault.Fields(err) {
+				got = append(got, f.Field+" "+f.Rule)
+			}
+			require.Equal(t, c.want, strings.Join(got, "; "))
+		})
+	}
+}
+
 func TestBadDefinitionsNameFieldAndRule(t *testing.T) {
 	t.Parallel()
 	ok := `"delay":"0s"`
-	for name, c := range map[string]struct {
-		raw  string
-		want string
-	}{
+	refuse(t, map[string]badDefinition{
 		"not an object":          {`[]`, "definition wrong_type"},
 		"not JSON":               {`{`, "definition wrong_type"},
 		"empty":                  {`{}`, "triggers required; steps required"},
@@ -112,36 +130,63 @@ func TestBadDefinitionsNameFieldAndRule(t *testing.T) {
 		"reply later":            {define(follow, "", ok, ok+`,"class":"reply"`), "steps[1].class reply_first_only"},
 		"no lateness":            {define(follow, "", ok+`,"lateness":"0s"`), "steps[0].lateness range"},
 		"bad lateness":           {define(follow, "", ok+`,"lateness":"soon"`), "steps[0].lateness duration"},
+		"everything at once":     {define(`{"kind":"x"}`, `,"daily_cap":-1`, `"delay":"x"`, `"at":"x"`), "triggers[0].kind one_of; steps[0].delay duration; steps[1].at clock_time; daily_cap range"},
+		"too many triggers":      {define(strings.TrimSuffix(strings.Repeat(follow+",", 21), ","), "", ok), "triggers count"},
+		"triggers not a list":    {`{"triggers":{},"steps":[{` + ok + "," + say(1) + `}]}`, "triggers wrong_type"},
+		"a message not a object": {define(follow, "", ok+`,"messages":["hi"]`), "steps[0].messages[0] json"},
+	})
+}
+
+func TestWhatCannotBeReadIsSaidWithoutTheWordsOfGo(t *testing.T) {
+	t.Parallel()
+	ok := `"delay":"0s"`
+	for raw, want := range map[string]struct{ en, zh string }{
+		`[]`:          {"this is not a JSON object; write one in braces", "这里不是 JSON 对象，请改为花括号括起来的对象"},
+		`"drip"`:      {"this is not a JSON object; write one in braces", "这里不是 JSON 对象，请改为花括号括起来的对象"},
+		`{"steps":[}`: {"this is not JSON: it cannot be read from byte 11 on", "这里不是有效的 JSON，从第 11 个字节起无法识别，请检查格式"},
+		define(follow, `,"re_entry":{"mode":"once","day":1}`, ok): {"this field is not known here; known are days, mode", "系统不认识这个字段，请检查拼写或删除；可用的字段有 days, mode"},
+		define(follow, "", ok+`,"delya":"1h"`):                    {"this field is not known here", "系统不认识这个字段，请检查拼写或删除"},
+		define(follow, "", ok+`,"messages":["hi"]`):               {"a string cannot stand here", "这里不能填写 string 类型的值"},
+		define(follow, "", ok+`,"messages":[{"kind":"text","text":{"content":"x"}}]`): {
+			"a message names its kind in msgtype; write msgtype instead of kind", "消息的类型写在 msgtype 中，请把 kind 改为 msgtype",
+		},
+	} {
+		_, err := campaigns.ParseDefinition([]byte(raw), account(t, guard.PolicySpec{}), start)
+		fields := fault.Fields(err)
+		require.Len(t, fields, 1, "one mistake, one error: %v", err)
+		require.Equal(t, want.en, fields[0].Message, raw)
+		require.Contains(t, fault.Words(err, lang.ZH), want.zh, raw)
+	}
+}
+
+func TestBadReEntryCapsAndEndNameFieldAndRule(t *testing.T) {
+	t.Parallel()
+	ok := `"delay":"0s"`
+	refuse(t, map[string]badDefinition{
 		"unknown re-entry":       {define(follow, `,"re_entry":{"mode":"daily"}`, ok), "re_entry.mode one_of"},
 		"re-entry without days":  {define(follow, `,"re_entry":{"mode":"after"}`, ok), "re_entry.days range"},
 		"days without after":     {define(follow, `,"re_entry":{"mode":"always","days":1}`, ok), "re_entry.days mode_after_only"},
 		"cap out of range":       {define(follow, `,"daily_cap":16`, ok), "daily_cap range"},
 		"cap above the account":  {define(follow, `,"daily_cap":4`, ok), "daily_cap above_account"},
+		"weekly cap too high":    {define(follow, `,"weekly_cap":106`, ok), "weekly_cap range"},
+		"weekly above account":   {define(follow, `,"weekly_cap":11`, ok), "weekly_cap above_account"},
+		"weekly below daily":     {define(follow, `,"daily_cap":3,"weekly_cap":2`, ok), "weekly_cap below_daily"},
+		"monthly cap below zero": {define(follow, `,"monthly_cap":-1`, ok), "monthly_cap range"},
+		"monthly above account":  {define(follow, `,"monthly_cap":31`, ok), "monthly_cap above_account"},
+		"monthly below weekly":   {define(follow, `,"weekly_cap":9,"monthly_cap":8`, ok), "monthly_cap below_weekly"},
+		"caps of a wrong type":   {define(follow, `,"weekly_cap":"9","monthly_cap":1.5`, ok), "weekly_cap wrong_type; monthly_cap wrong_type"},
 		"end without zone":       {define(follow, `,"ends_at":"2026-12-31 00:00"`, ok), "ends_at time"},
 		"end has passed":         {define(follow, `,"ends_at":"2026-03-02T10:00:00+08:00"`, ok), "ends_at past"},
-		"everything at once":     {define(`{"kind":"x"}`, `,"daily_cap":-1`, `"delay":"x"`, `"at":"x"`), "triggers[0].kind one_of; steps[0].delay duration; steps[1].at clock_time; daily_cap range"},
-		"too many triggers":      {define(strings.TrimSuffix(strings.Repeat(follow+",", 21), ","), "", ok), "triggers count"},
-		"triggers not a list":    {`{"triggers":{},"steps":[{` + ok + "," + say(1) + `}]}`, "triggers wrong_type"},
-		"a message not a object": {define(follow, "", ok+`,"messages":["hi"]`), "steps[0].messages[0] json"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			_, err := campaigns.ParseDefinition([]byte(c.raw), account(t, guard.PolicySpec{DailyCap: new(3)}), start)
-			require.True(t, fault.Is(err, fault.Invalid) || len(fault.Fields(err)) > 0, "%v", err)
-			var got []string
-			for _, f := range fault.Fields(err) {
-				got = append(got, f.Field+" "+f.Rule)
-			}
-			require.Equal(t, c.want, strings.Join(got, "; "))
-		})
-	}
+	})
 }
 
 func FuzzParseDefinition(f *testing.F) {
 	f.Add(define(follow, `,"re_entry":{"mode":"after","days":3}`, `"delay":"0s"`, `"at":"09:30","days":1`))
 	f.Add(`{"triggers":[null],"steps":[{"messages":[null]}]}`)
+	f.Add(steps(waitFor(onReply, "1h", send("0s"), exitStep), iff(isSubscribed, send("1m"), ""), `{"kind":"split","arms":[{"weight":50,"steps":[]},{"weight":50,"steps":[{"kind":"tag","tag":1}]}]}`))
+	f.Add(`{"triggers":[{"kind":"follow"}],"steps":[{"kind":"if","condition":null,"then":null},{"kind":"wait_for","for":null},{"date":null},{"kind":"split","arms":[null,null]}]}`)
 	f.Add(`{"triggers":[{"kind":"keyword","keywords":["a"]}],"steps":null,"daily_cap":null}`)
-	a := &accounts.Account{ID: 1, Verified: true, Zone: "UTC", Policy: &guard.Policy{Zone: time.UTC, Cap: -1}}
+	a := &accounts.Account{ID: 1, Verified: true, Zone: "UTC", Policy: &guard.Policy{Zone: time.UTC, Caps: guard.NoCaps()}}
 	f.Fuzz(func(t *testing.T, raw string) {
 		d, err := campaigns.ParseDefinition([]byte(raw), a, start)
 		if err != nil {

@@ -40,8 +40,8 @@ type Entered struct {
 // actSlice is how many acts are worked on at a time.
 const actSlice = 200
 
-// Enter lets fans into the running drips that their acts trigger, as far as re-entry allows, and plans each first step. Of
-// the drips that would answer an act at once, the first in the order of Match does; the others' first steps are recorded as
+// Enter lets fans into the running drips that their acts trigger, as far as sources and re-entry allow, and takes them as far as they come at once. Of
+// the drips that would answer an act at once, the first in the order of Match does; the others' first messages are recorded as
 // superseded. Entering twice by the same interaction is impossible, so that Enter can be repeated.
 func (s *Store) Enter(tx *gorm.DB, in EnterInput) ([]Entered, error) {
 	running, err := s.runningDrips(tx, in.Account.ID)
@@ -52,8 +52,8 @@ func (s *Store) Enter(tx *gorm.DB, in EnterInput) ([]Entered, error) {
 	for first := 0; first < len(in.Acts); first += actSlice {
 		e := entry{store: s, tx: tx, in: &in}
 		for i := first; i < min(first+actSlice, len(in.Acts)); i++ {
-			for _, drip := range Match(running, &in.Acts[i]) {
-				e.waiting = append(e.waiting, candidate{act: i, drip: drip})
+			for _, m := range match(running, &in.Acts[i]) {
+				e.waiting = append(e.waiting, candidate{act: i, drip: m.drip, by: m.by})
 			}
 		}
 		entered, err := e.enter()
@@ -67,11 +67,14 @@ func (s *Store) Enter(tx *gorm.DB, in EnterInput) ([]Entered, error) {
 
 // candidate is a drip that an act triggers.
 type candidate struct {
-	act    int
-	drip   *Running
-	run    *run
-	winner bool
+	act  int
+	drip *Running
+	by   string // kind of the trigger
+	run  *run
 }
+
+// winner reports whether the drip answers the act.
+func (c *candidate) winner() bool { return c.run.answer != 0 }
 
 // entry is one call of Enter.
 type entry struct {
@@ -101,6 +104,9 @@ func (e *entry) enter() ([]Entered, error) {
 			return nil, err
 		}
 		chosen := e.choose(past)
+		if err := e.place(chosen); err != nil {
+			return nil, err
+		}
 		if err := e.insert(chosen); err != nil {
 			return nil, err
 		}
@@ -164,7 +170,7 @@ func (e *entry) history() (past, error) {
 	return p, nil
 }
 
-// choose makes runs of the candidates that may enter, and places their first steps.
+// choose makes runs of the candidates that may enter.
 func (e *entry) choose(p past) []candidate {
 	now := e.in.Now.UnixMilli()
 	var out []candidate
@@ -181,31 +187,43 @@ func (e *entry) choose(p past) []candidate {
 		}
 		c.run = &run{
 			campaignID: c.drip.ID, versionID: c.drip.VersionID(), fanID: act.Fan.ID, occurrence: 1, interactionID: act.InteractionID,
-			startedAt: at, state: runRunning, step: 1,
+			startedAt: at, beganBy: c.by, state: runRunning, step: 1, base: at,
 		}
 		if last != nil {
 			c.run.occurrence = last.occurrence + 1
 		}
 		p.last[key], p.entered[dripAct{key, act.InteractionID}] = c.run, c.run
-		e.place(&c, act)
 		out = append(out, c)
 	}
 	return out
 }
 
-func (e *entry) place(c *candidate, act *Act) {
-	superseded := false
-	if c.drip.steps[0].immediate() {
-		c.winner = !act.Answered && !e.answered[c.act]
-		superseded = !c.winner
+// place takes the chosen runs as far as they come at once.
+func (e *entry) place(chosen []candidate) error {
+	var of asked
+	for _, c := range chosen {
+		of.add(c.run, c.drip.step(1).ahead)
+	}
+	people, err := e.store.people(e.tx, e.in.Account, of)
+	if err != nil {
+		return err
+	}
+	for _, c := range chosen {
+		e.placeOne(c, people[c.run.fanID])
+	}
+	return nil
+}
+
+// placeOne takes the run of a chosen candidate as far as it comes at once. It is pure.
+func (e *entry) placeOne(c candidate, who *person) {
+	act := &e.in.Acts[c.act]
+	p := placer{now: e.in.Now, accountID: e.in.Account.ID, policy: e.in.Account.Policy, version: c.drip.version, who: who, answers: func() bool {
+		won := !act.Answered && !e.answered[c.act]
 		e.answered[c.act] = true
-	}
-	p := placer{now: e.in.Now, accountID: e.in.Account.ID, policy: e.in.Account.Policy, version: c.drip.version}
-	if act.Usage == nil {
-		p.place(c.run, c.run.startedAt, nil, superseded)
-		return
-	}
-	p.place(c.run, c.run.startedAt, &act.Usage.Grants, superseded)
+		return won
+	}}
+	p.who.usage = act.Usage
+	p.place(c.run)
 }
 
 // allows reports whether a fan whose latest run is last (nil: none) may enter at now.
@@ -222,18 +240,19 @@ func (r ReEntry) allows(last *run, now int64) bool {
 	}
 }
 
-const insertColumns = "account_id, campaign_id, version_id, fan_id, occurrence, interaction_id, state, step_no, wake_at, started_at, ended_at"
+const insertColumns = "account_id, campaign_id, version_id, fan_id, occurrence, interaction_id, state, step_no, wake_at, started_at, ended_at, base_at, timer_at, waiting, exit_reason, began_by"
 
 // insert stores the chosen runs; one whose place is taken is left out.
 func (e *entry) insert(chosen []candidate) error {
 	for chunk := range slices.Chunk(chosen, database.ChunkSize) {
-		args := make([]any, 0, 11*len(chunk))
+		const row = "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+		args := make([]any, 0, 16*len(chunk))
 		for _, c := range chunk {
 			r := c.run
-			args = append(args, e.in.Account.ID, r.campaignID, r.versionID, r.fanID, r.occurrence, r.interactionID, r.state, r.step, r.wakeValue(), r.startedAt, r.ended)
+			args = append(args, e.in.Account.ID, r.campaignID, r.versionID, r.fanID, r.occurrence, r.interactionID, r.state, r.step, r.wakeValue(), r.startedAt, r.ended,
+				r.base, r.timerValue(), r.waiting, r.reason, r.beganBy)
 		}
-		q := e.store.DB.Dialect().InsertIgnore() + " enrolments (" + insertColumns + ") VALUES (?,?,?,?,?,?,?,?,?,?,?)" +
-			strings.Repeat(",(?,?,?,?,?,?,?,?,?,?,?)", len(chunk)-1)
+		q := e.store.DB.Dialect().InsertIgnore() + " enrolments (" + insertColumns + ") VALUES " + row + strings.Repeat(","+row, len(chunk)-1)
 		if err := e.tx.Exec(q, args...).Error; err != nil {
 			return fmt.Errorf("store runs: %w", err)
 		}
@@ -255,10 +274,10 @@ func (e *entry) sortOut(chosen []candidate) error {
 	for _, c := range chosen {
 		r := stored.entered[dripAct{dripFan{c.run.campaignID, c.run.fanID}, c.run.interactionID}]
 		if r == nil || r.occurrence != c.run.occurrence {
-			if c.winner {
+			if c.winner() {
 				e.answered[c.act] = false
 			}
-			e.waiting = append(e.waiting, candidate{act: c.act, drip: c.drip})
+			e.waiting = append(e.waiting, candidate{act: c.act, drip: c.drip, by: c.by})
 			continue
 		}
 		c.run.id = r.id
@@ -270,13 +289,14 @@ func (e *entry) sortOut(chosen []candidate) error {
 // plan puts the entered runs' messages into the ledger and reports who has entered.
 func (e *entry) plan() ([]Entered, error) {
 	out := make([]Entered, 0, len(e.entered))
+	runs := make([]*run, 0, len(e.entered))
 	var rows []deliveries.Planned
 	now := e.in.Now.UnixMilli()
 	for _, c := range e.entered {
-		done := Entered{Act: c.act, CampaignID: c.run.campaignID, EnrolmentID: c.run.id, Winner: c.winner}
+		done := Entered{Act: c.act, CampaignID: c.run.campaignID, EnrolmentID: c.run.id, Winner: c.winner()}
 		for i := range c.run.rows {
 			row := &c.run.rows[i]
-			if !c.winner || row.StepNo != 1 || row.State != deliveries.StatePlanned || row.DueAt > now {
+			if row.StepNo != c.run.answer || row.State != deliveries.StatePlanned || row.DueAt > now {
 				continue
 			}
 			if row.MessageNo == 1 && e.in.Passive != nil {
@@ -284,11 +304,16 @@ func (e *entry) plan() ([]Entered, error) {
 			}
 			done.Immediate = append(done.Immediate, *row)
 		}
-		rows = append(rows, c.run.rows...)
+		rows, runs = append(rows, c.run.rows...), append(runs, c.run)
 		out = append(out, done)
 	}
-	if len(rows) == 0 {
-		return out, nil
+	if len(rows) > 0 {
+		if err := e.store.Ledger.Plan(e.tx, e.in.Now, rows); err != nil {
+			return nil, err
+		}
 	}
-	return out, e.store.Ledger.Plan(e.tx, e.in.Now, rows)
+	if err := e.store.countEntered(e.tx, e.in.Account.ID, runs); err != nil {
+		return nil, err
+	}
+	return out, e.store.finish(e.tx, e.in.Account, runs)
 }

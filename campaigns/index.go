@@ -9,6 +9,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"hongyan/guard"
 	"hongyan/internal/database"
 	"hongyan/internal/stops"
 )
@@ -22,6 +23,8 @@ type cache struct {
 	running  map[int64]indexed   // by account
 	lookedAt map[int64]time.Time // when running was last known to be current, by account
 	versions map[int64]*version  // by id; versions are immutable
+	// reactions are the versions in use, by account; see reactionsOf.
+	reactions map[int64]*reactions
 }
 
 // indexed is an account's running drips as of a stop epoch: every change of a drip raises it.
@@ -31,7 +34,7 @@ type indexed struct {
 }
 
 func newCache() cache {
-	return cache{running: map[int64]indexed{}, lookedAt: map[int64]time.Time{}, versions: map[int64]*version{}}
+	return cache{running: map[int64]indexed{}, lookedAt: map[int64]time.Time{}, versions: map[int64]*version{}, reactions: map[int64]*reactions{}}
 }
 
 func (x *cache) runningAt(accountID, epoch int64) ([]*Running, bool) {
@@ -140,8 +143,8 @@ func (s *Store) versionsByID(tx *gorm.DB, accountID int64, ids []int64) (map[int
 
 // Sending is what the worker's guard needs to know of a campaign.
 type Sending struct {
-	Stopped bool // in any state but running
-	Cap     int  // its own daily cap; -1: none
+	Stopped bool       // in any state but running
+	Caps    guard.Caps // its own
 }
 
 // Sending reads, for the fact base of a decision, how campaigns of an account stand now. Unknown ids are missing from the result.
@@ -160,7 +163,7 @@ func (s *Store) Sending(tx *gorm.DB, accountID int64, ids []int64) (map[int64]Se
 	}
 	out := make(map[int64]Sending, len(states))
 	for id, state := range states {
-		out[id] = Sending{Stopped: state != StateRunning, Cap: versions[versionIDs[id]].cap}
+		out[id] = Sending{Stopped: state != StateRunning, Caps: versions[versionIDs[id]].caps}
 	}
 	return out, nil
 }
@@ -238,7 +241,7 @@ func (s *Store) MayAnswer(tx *gorm.DB, accountID int64, act *Act) (bool, error) 
 		return false, err
 	}
 	for _, r := range Match(running, act) {
-		if r.steps[0].immediate() {
+		if r.answersAtOnce() {
 			return true, nil
 		}
 	}

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"hongyan/internal/fault"
 )
@@ -13,8 +15,9 @@ import (
 // problems collects everything that is wrong with an input, one error per field: a field of a wrong type is not
 // reported as missing as well.
 type problems struct {
-	errs []error
-	seen map[string]bool
+	errs  []error
+	seen  map[string]bool
+	names *catalogue // what the account has; nil: not known
 }
 
 func (p *problems) addf(field, rule, format string, args ...any) {
@@ -30,15 +33,15 @@ func (p *problems) addf(field, rule, format string, args ...any) {
 
 // nested adds the field errors of a part under its path.
 func (p *problems) nested(path string, err error) {
-	fields := fault.Fields(err)
-	if len(fields) == 0 {
-		p.addf(path, "json", "this cannot be read: %v", err)
-		return
-	}
 	if p.seen[path] {
 		return
 	}
-	p.errs = append(p.errs, fault.Prefix(path, err))
+	if len(fault.Fields(err)) == 0 {
+		err = fault.At(path, "json", err)
+	} else {
+		err = fault.Prefix(path, err)
+	}
+	p.errs = append(p.errs, err)
 	if p.seen == nil {
 		p.seen = map[string]bool{}
 	}
@@ -52,12 +55,19 @@ type object struct {
 	p      *problems
 	path   string
 	fields map[string]json.RawMessage
+	known  map[string]bool // the names that were asked for
 }
 
 func (p *problems) object(path string, raw []byte) object {
-	o := object{p: p, path: path}
-	if err := json.Unmarshal(raw, &o.fields); err != nil {
-		p.addf(cmp.Or(path, "definition"), "wrong_type", "this is not a JSON object: %v", err)
+	o := object{p: p, path: path, known: map[string]bool{}}
+	err := json.Unmarshal(raw, &o.fields)
+	if err == nil {
+		return o
+	}
+	if broken, ok := errors.AsType[*json.SyntaxError](err); ok {
+		p.addf(cmp.Or(path, "definition"), "wrong_type", "this is not JSON: it cannot be read from byte %d on", broken.Offset)
+	} else {
+		p.addf(cmp.Or(path, "definition"), "wrong_type", "this is not a JSON object; write one in braces")
 	}
 	return o
 }
@@ -72,6 +82,7 @@ func (o object) at(name string) string {
 func (o object) take(name string) (json.RawMessage, bool) {
 	raw, given := o.fields[name]
 	delete(o.fields, name)
+	o.known[name] = true
 	return raw, given
 }
 
@@ -96,6 +107,10 @@ func (o object) list(name string) []json.RawMessage {
 	return out
 }
 
+// maxListed is how many known names an error may list: more of them nobody reads.
+const maxListed = 12
+
+// done reports what was not asked for.
 func (o object) done() {
 	left := make([]string, 0, len(o.fields))
 	for name := range o.fields {
@@ -103,7 +118,11 @@ func (o object) done() {
 	}
 	slices.Sort(left)
 	for _, name := range left {
-		o.p.addf(o.at(name), "unknown_field", "this field is not known here")
+		if len(o.known) <= maxListed {
+			o.p.addf(o.at(name), "unknown_field", "this field is not known here; known are %s", strings.Join(slices.Sorted(maps.Keys(o.known)), ", "))
+		} else {
+			o.p.addf(o.at(name), "unknown_field", "this field is not known here")
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package campaigns
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"hongyan/accounts"
@@ -19,44 +21,50 @@ const (
 	Never      Reachability = "never"
 )
 
-// Reach is the answer for one step after one trigger.
+// Reach is the answer for one step with messages after one trigger.
 type Reach struct {
 	Trigger int          `json:"trigger"` // index in the definition
-	Step    int          `json:"step"`    // index in the definition
+	Step    int          `json:"step"`    // number, from 1; see Numbered
+	Path    string       `json:"path"`    // "steps[2].then[0]"
 	State   Reachability `json:"state"`
 	Reason  string       `json:"reason"` // the guard's reason, "none" if reachable
 	Zh      string       `json:"zh"`
 	En      string       `json:"en"`
+	// RemedyZh and RemedyEn say what to change so that the step can arrive; "" if it can.
+	RemedyZh string `json:"remedy_zh,omitempty"`
+	RemedyEn string `json:"remedy_en,omitempty"`
 }
 
-// Reaches asks the guard itself, for every trigger and step, whether the step can go: with the grants that the trigger
+// Reaches asks the guard itself, for every trigger and step with messages, whether the step can go: with the grants that the trigger
 // and only it opens under the rules of now, used up by the steps before, at the time at which the step is due, with the
-// account's cap and what it keeps for agents. Quiet hours are left out: they move a step, and the moment depends on
-// when the fan comes. Steps with a clock time are tried for acts at every hour of a day, and the worst counts.
+// account's caps and what it keeps for agents. Quiet hours are left out: they move a step, and the moment depends on
+// when the fan comes. Steps with a clock time are tried for acts at every hour of a day. Of all ways through the branches the worst counts: a wait takes
+// its whole time, what it waits for opens the grant that such an act opens, and an ask is answered or not. A day that depends on
+// the fan counts as one on which the windows of all acts before are closed.
 func Reaches(d Definition, account *accounts.Account, now time.Time) ([]Reach, error) {
 	v, err := d.compile()
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "the definition is not complete")
 	}
-	spec := guard.PolicySpec{DailyCap: account.Spec.DailyCap, HoldForAgents: account.Spec.HoldForAgents}
+	spec := guard.PolicySpec{
+		DailyCap: account.Spec.DailyCap, WeeklyCap: account.Spec.WeeklyCap, MonthlyCap: account.Spec.MonthlyCap, HoldForAgents: account.Spec.HoldForAgents,
+	}
 	policy, err := spec.Compile(account.Zone)
 	if err != nil {
 		return nil, err
 	}
+	steps := d.Numbered()
 	var out []Reach
 	for i := range v.triggers {
-		worst := make([]Reach, len(v.steps))
+		w := walker{version: v, policy: policy, blocked: !account.MaySendKefu(), rules: wechat.RulesAt(now), worst: make([]finding, len(v.steps))}
 		for _, at := range v.tryAt(now) {
-			w := walk{version: v, policy: policy, blocked: !account.MaySendKefu(), at: at.UnixMilli(), start: at.UnixMilli()}
-			w.open(v.triggers[i].kind)
-			for j := range v.steps {
-				state, reason := w.step(&v.steps[j])
-				if r := newReach(i, j, state, reason); worst[j].State == "" || rank(state) > rank(worst[j].State) {
-					worst[j] = r
-				}
+			w.from(&v.triggers[i], at.UnixMilli())
+		}
+		for j, f := range w.worst {
+			if f.state != "" {
+				out = append(out, f.reach(&w, i, steps[j]))
 			}
 		}
-		out = append(out, worst...)
 	}
 	return out, nil
 }
@@ -65,7 +73,7 @@ func Reaches(d Definition, account *accounts.Account, now time.Time) ([]Reach, e
 func (v *version) tryAt(now time.Time) []time.Time {
 	clocked := false
 	for i := range v.steps {
-		clocked = clocked || v.steps[i].clock >= 0
+		clocked = clocked || v.steps[i].clock >= 0 || v.steps[i].date != nil
 	}
 	if !clocked {
 		return []time.Time{now}
@@ -77,73 +85,145 @@ func (v *version) tryAt(now time.Time) []time.Time {
 	return out
 }
 
-// walk is an imagined fan's way through a version.
-type walk struct {
+// walker sends imagined fans through a version, for one trigger.
+type walker struct {
 	version *version
 	policy  *guard.Policy
+	rules   wechat.RuleSet
 	blocked bool // the account may not send customer-service messages
-	start   int64
+	worst   []finding
+	ways    [][]way // by step number: how fans come there
+}
+
+// finding is what was found out about a step.
+type finding struct {
+	state  Reachability
+	reason guard.Reason
+	first  guard.Reason // what the guard said before a reply was imagined
+	asked  int
+}
+
+// worse reports whether f is worse news than g. That a step needs a reply even of fans who answered all asks is worse than that it needs one of the others.
+func (f *finding) worse(g *finding) bool {
+	return rank(f.state) > rank(g.state) || f.state == g.state && f.asked == 0 && g.asked > 0
+}
+
+// way is how an imagined fan comes to a step.
+type way struct {
 	at      int64 // end of the previous step
 	grants  guard.Grants
-	capDay  int
-	capUsed int
+	counted guard.Counted
+	asked   int // number of the latest ask that the fan did not answer, 0: none
 }
 
-func (w *walk) open(triggerKind string) {
-	t := wechat.TriggerFollow
-	if triggerKind == TriggerKeyword {
-		t = wechat.TriggerMessage
+// maxWays is how many different ways to a step are followed. Of more, those that come last are: the later, the more windows are closed.
+const maxWays = 64
+
+// from sends a fan through the version whose act sets the trigger off at start.
+func (w *walker) from(t *trigger, start int64) {
+	w.ways = make([][]way, len(w.version.steps)+1)
+	first := way{at: start}
+	for _, o := range t.opens(w.rules) {
+		w.act(&first, o.by, start-o.ago)
 	}
-	w.act(t, w.start)
+	w.come(first, 1)
+	for no := 1; no <= len(w.version.steps); no++ {
+		s := w.version.step(no)
+		slices.SortFunc(w.ways[no], func(a, b way) int { return cmp.Compare(b.at, a.at) })
+		for _, y := range w.ways[no][:min(len(w.ways[no]), maxWays)] {
+			w.through(s, y)
+		}
+	}
 }
 
-func (w *walk) act(t wechat.Trigger, at int64) {
-	w.grants.Trigger(t, at, wechat.RulesAt(time.UnixMilli(at)).Grants[t], 0)
+// come lets a fan come to a step.
+func (w *walker) come(y way, no int) {
+	if no > 0 && !slices.Contains(w.ways[no], y) {
+		w.ways[no] = append(w.ways[no], y)
+	}
+}
+
+// closedBy is after how long all windows are closed.
+const closedBy = 3 * msDay
+
+// through takes a fan through a step.
+func (w *walker) through(s *step, y way) {
+	if s.date != nil {
+		y.at = clockAfter(time.UnixMilli(y.at+closedBy), w.policy.Zone, s.date.clock, 0).UnixMilli()
+	} else {
+		y.at, _ = s.due(y.at, w.policy.Zone, nil)
+	}
+	switch s.kind {
+	case StepMessage, StepAsk:
+		if f := w.step(s, &y); f.worse(&w.worst[s.no-1]) {
+			w.worst[s.no-1] = f
+		}
+		if s.kind == StepAsk {
+			y.at += s.timeout
+			answered := y
+			answered.asked = 0
+			w.act(&answered, wechat.TriggerMessage, y.at)
+			w.come(answered, s.next)
+			y.asked = s.no
+		}
+		w.come(y, s.next)
+	case StepWaitFor:
+		y.at += s.timeout
+		w.come(y, s.els)
+		for _, o := range s.waits.opens(w.rules) {
+			w.act(&y, o.by, y.at)
+			y.asked = 0
+		}
+		w.come(y, s.then)
+	default:
+		for _, to := range s.ways() {
+			w.come(y, to)
+		}
+	}
+}
+
+func (w *walker) act(y *way, t wechat.Trigger, at int64) {
+	y.grants.Trigger(t, at, w.rules.Grants[t], 0)
 }
 
 // tomorrows is how often a step that waits for tomorrow's cap is followed.
 const tomorrows = 3
 
-// step decides about the next step and, if it goes, takes what it uses.
-func (w *walk) step(s *step) (Reachability, guard.Reason) {
-	w.at = s.due(w.at, w.policy.Zone)
-	req := w.version.request(s, w.at, 0)
-	verdict := w.ask(&req, w.grants)
+// step decides about a step that is due at y.at and, if it goes, takes what it uses.
+func (w *walker) step(s *step, y *way) finding {
+	req := w.version.request(s, y.at, 0)
+	verdict := w.ask(&req, y, y.grants)
 	for range tomorrows {
 		if verdict.Kind != guard.Defer || verdict.Until == 0 {
 			break
 		}
-		w.at = verdict.Until
-		verdict = w.ask(&req, w.grants)
+		y.at = verdict.Until
+		verdict = w.ask(&req, y, y.grants)
 	}
 	if verdict.Kind == guard.Allow {
-		w.grants.Take(w.at, verdict.Messages)
-		if req.Class == guard.ClassMarketing {
-			w.capUsed += verdict.Messages
+		y.grants.Take(y.at, verdict.Messages)
+		if req.Counts() {
+			y.counted.Add(w.policy.Day(time.UnixMilli(y.at)), verdict.Messages)
 		}
-		return Reachable, guard.ReasonNone
+		return finding{state: Reachable, reason: guard.ReasonNone}
 	}
 	if !aboutGrants(verdict.Reason) {
-		return Never, verdict.Reason
+		return finding{state: Never, reason: verdict.Reason}
 	}
 	// Would it go if the fan wrote just before?
-	before := w.grants
-	w.act(wechat.TriggerMessage, w.at)
-	replied := w.grants
-	w.grants = before
-	if verdict = w.ask(&req, replied); verdict.Kind != guard.Allow {
-		return Never, verdict.Reason
+	replied := *y
+	w.act(&replied, wechat.TriggerMessage, y.at)
+	if after := w.ask(&req, y, replied.grants); after.Kind != guard.Allow {
+		return finding{state: Never, reason: after.Reason}
 	}
-	return NeedsReply, guard.ReasonGrantClosed
+	return finding{state: NeedsReply, reason: guard.ReasonGrantClosed, first: verdict.Reason, asked: y.asked}
 }
 
-func (w *walk) ask(req *guard.Request, grants guard.Grants) guard.Verdict {
-	m := w.policy.At(time.UnixMilli(w.at))
-	if w.capDay != m.Day {
-		w.capDay, w.capUsed = m.Day, 0
-	}
+func (w *walker) ask(req *guard.Request, y *way, grants guard.Grants) guard.Verdict {
+	m := w.policy.At(time.UnixMilli(y.at))
+	used := y.counted.At(m.Day)
 	return guard.Decide(&m, w.policy, req, &guard.Facts{
-		NoPermission: w.blocked, Grants: grants, CapUsed: w.capUsed, CampaignCap: w.version.cap, CampaignCapUsed: w.capUsed,
+		NoPermission: w.blocked, Grants: grants, Used: used, CampaignCaps: w.version.caps, CampaignUsed: used,
 		BudgetLeft: len(w.version.steps) * maxMessages,
 	})
 }
@@ -152,42 +232,7 @@ func aboutGrants(r guard.Reason) bool {
 	return r == guard.ReasonGrantClosed || r == guard.ReasonGrantExhausted || r == guard.ReasonGrantReserved
 }
 
+// rank orders the answers, the worst last; "" is none yet.
 func rank(r Reachability) int {
-	switch r {
-	case Reachable:
-		return 0
-	case NeedsReply:
-		return 1
-	default:
-		return 2
-	}
-}
-
-func newReach(trigger, step int, state Reachability, reason guard.Reason) Reach {
-	r := Reach{Trigger: trigger, Step: step, State: state, Reason: reason.String()}
-	switch state {
-	case Reachable:
-		r.Zh, r.En = "可以送达", "can arrive"
-	case NeedsReply:
-		r.Zh, r.En = "需要粉丝先互动：到发送时下发额度已关闭或用完", "needs a reply first: by then the grant is closed or used up"
-	default:
-		zh, en := neverWords(reason)
-		r.Zh, r.En = "无法送达："+zh, "cannot arrive: "+en
-	}
-	return r
-}
-
-func neverWords(reason guard.Reason) (zh, en string) {
-	switch reason {
-	case guard.ReasonNoPermission:
-		return "该公众号类型没有客服消息权限", "this type of account may not send customer-service messages"
-	case guard.ReasonCap:
-		return "超过每日上限", "the step is over the daily cap"
-	case guard.ReasonTooLate:
-		return "到期时活动已结束", "the drip has ended by then"
-	case guard.ReasonGrantExhausted, guard.ReasonGrantReserved, guard.ReasonGrantClosed:
-		return "步骤的消息数超过一次互动的下发额度", "the step has more messages than one interaction allows"
-	default:
-		return reason.String(), reason.String()
-	}
+	return slices.Index([]Reachability{"", Reachable, NeedsReply, Never}, r)
 }

@@ -18,10 +18,10 @@ const (
 )
 
 // Rederive is the sweeper's part: it moves on up to limit running enrolments that were left behind, plans steps that have no
-// messages, ends drips whose time is over and goes on with stops that were cut short. It returns how many
+// messages, ends drips whose time is over and goes on with stops and resumptions that were cut short. It returns how many
 // enrolments it moved. An error of one drip does not keep it from the others.
 func (s *Store) Rederive(ctx context.Context, now time.Time, limit int) (moved int, err error) {
-	errs := []error{s.finishEnded(ctx, now), s.finishStops(ctx)}
+	errs := []error{s.finishEnded(ctx, now), s.finishStops(ctx), s.finishResumes(ctx)}
 	var rows []struct{ AccountID, CampaignID, FanID int64 }
 	err = s.DB.Read(ctx).Raw("SELECT account_id, campaign_id, fan_id FROM enrolments WHERE wake_at < ? ORDER BY wake_at LIMIT ?",
 		now.Add(-overdue).UnixMilli(), limit).Scan(&rows).Error
@@ -111,6 +111,19 @@ func (s *Store) finishStops(ctx context.Context) error {
 	var errs []error
 	for _, d := range drips {
 		errs = append(errs, s.cancelAll(ctx, d.AccountID, d.ID, d.State))
+	}
+	return errors.Join(errs...)
+}
+
+// finishResumes goes on with resumptions of drips that were cut short.
+func (s *Store) finishResumes(ctx context.Context) error {
+	drips, err := s.read(s.DB.Read(ctx), "c.state = ? AND c.stopped_reason = ?", StateRunning, resuming)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, d := range drips {
+		errs = append(errs, s.unparkAll(ctx, d.AccountID, d.ID))
 	}
 	return errors.Join(errs...)
 }

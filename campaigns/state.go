@@ -1,6 +1,10 @@
 package campaigns
 
-import "slices"
+import (
+	"slices"
+
+	"hongyan/internal/lang"
+)
 
 // State is where a drip stands.
 type State string
@@ -60,18 +64,26 @@ const (
 	runCancelled runState = "cancelled" // the drip was stopped
 )
 
-// StateWords names a state for people, in "zh" or else in English.
-func StateWords(s State, lang string) string {
-	words, known := map[State][2]string{
-		StateDraft: {"草稿", "draft"}, StateRunning: {"运行中", "running"}, StatePaused: {"已暂停", "paused"},
-		StateFinished: {"已结束", "finished"}, StateCancelled: {"已停止", "stopped"},
+// StateWords names a state for people.
+func StateWords(s State, l lang.Lang) string { return stateText(s).In(l) }
+
+func stateText(s State) lang.Text {
+	return map[State]lang.Text{
+		StateDraft: {ZH: "草稿", EN: "draft"}, StateRunning: {ZH: "运行中", EN: "running"}, StatePaused: {ZH: "已暂停", EN: "paused"},
+		StateFinished: {ZH: "已结束", EN: "finished"}, StateCancelled: {ZH: "已停止", EN: "stopped"},
 	}[s]
-	switch {
-	case !known:
-		return string(s)
-	case lang == "zh":
-		return words[0]
-	default:
-		return words[1]
+}
+
+// possible says what a member can do with a drip in a state.
+func possible(s State) lang.Text {
+	switch s {
+	case StateDraft:
+		return lang.Text{ZH: "可以启动、停止或归档", EN: "it can be started, stopped or archived"}
+	case StateRunning:
+		return lang.Text{ZH: "可以暂停或停止", EN: "it can be paused or stopped"}
+	case StatePaused:
+		return lang.Text{ZH: "可以继续或停止", EN: "it can be resumed or stopped"}
+	case StateFinished, StateCancelled:
 	}
+	return lang.Text{ZH: "只能归档", EN: "it can only be archived"}
 }

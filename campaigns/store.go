@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
 
 	"hongyan/accounts"
 	"hongyan/deliveries"
+	"hongyan/fans"
 	"hongyan/internal/clock"
 	"hongyan/internal/database"
 	"hongyan/internal/fault"
@@ -38,10 +41,15 @@ type Options struct {
 	DB        *database.DB
 	Clock     clock.Clock
 	Accounts  Accounts
+	Fans      *fans.Store
 	Limits    *limits.Store
 	Templates *templates.Store
 	Ledger    *deliveries.Store
 	Stops     Waiter
+	Tagger    Tagger
+	Webhooks  Webhooks
+	// Moved is told, in the same transaction, that a drip's state has changed; nil tells nobody.
+	Moved func(tx *gorm.DB, c Change, to State) error
 }
 
 // Store reads and writes drips and moves fans through them. It is safe for concurrent use.
@@ -66,9 +74,12 @@ type Drip struct {
 	Revision      int64 // changes with every change of the drip
 	Definition    Definition
 	// Reaches says which steps can arrive, as of now. CreateDrip and UpdateDrip set it; for others see the function Reaches.
-	Reaches   []Reach
-	CreatedAt int64
-	UpdatedAt int64
+	Reaches    []Reach
+	CreatedAt  int64
+	UpdatedAt  int64
+	ArchivedAt int64 // when a member put it away; 0 for drips that lists show
+	// ShadowSince is since when the draft is tried in shadow mode, unix ms; 0 if it is not.
+	ShadowSince int64
 }
 
 // NewDrip is what a drip is made of.
@@ -81,7 +92,7 @@ type NewDrip struct {
 // CreateDrip stores a new drip as a draft. Errors: Invalid with a field for each problem; nothing is stored then.
 func (s *Store) CreateDrip(ctx context.Context, account *accounts.Account, in NewDrip) (*Drip, error) {
 	now := s.Clock.Now()
-	def, err := ParseDefinition(in.Definition, account, now)
+	def, names, err := s.parse(ctx, in.Definition, account, now)
 	if err = errors.Join(checkName(in.Name), checkPriority(in.Priority), err); err != nil {
 		return nil, err
 	}
@@ -95,7 +106,10 @@ func (s *Store) CreateDrip(ctx context.Context, account *accounts.Account, in Ne
 			return fmt.Errorf("create a drip: %w", err)
 		}
 		id = row.ID
-		return s.addVersion(tx, account.ID, id, def, now)
+		if err := s.checkLoops(tx, account.ID, id, &def); err != nil {
+			return err
+		}
+		return s.addVersion(tx, account.ID, id, names.keep(def), now)
 	})
 	if err != nil {
 		return nil, err
@@ -133,23 +147,28 @@ func (s *Store) UpdateDrip(ctx context.Context, account *accounts.Account, id, r
 		errs, set["priority"] = append(errs, checkPriority(*patch.Priority)), *patch.Priority
 	}
 	var def Definition
+	var names *catalogue
 	if patch.Definition != nil {
 		var err error
-		def, err = ParseDefinition(patch.Definition, account, now)
+		def, names, err = s.parse(ctx, patch.Definition, account, now)
 		errs = append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	going := []State{StateDraft, StateRunning, StatePaused}
 	err := s.DB.Tx(ctx, func(tx *gorm.DB) error {
 		res := tx.Model(&dripRow{}).
-			Where("id = ? AND account_id = ? AND kind = ? AND revision = ? AND state IN ?", id, account.ID, kindDrip, revision, []State{StateDraft, StateRunning, StatePaused}).
+			Where("id = ? AND account_id = ? AND kind = ? AND revision = ? AND state IN ?", id, account.ID, kindDrip, revision, going).
 			Updates(set)
-		if err := s.changed(tx, res, account.ID, id); err != nil {
+		if err := s.changed(tx, res, Change{AccountID: account.ID, ID: id}, going); err != nil {
 			return err
 		}
 		if patch.Definition != nil {
-			if err := s.addVersion(tx, account.ID, id, def, now); err != nil {
+			if err := s.checkLoops(tx, account.ID, id, &def); err != nil {
+				return err
+			}
+			if err := s.addVersion(tx, account.ID, id, names.keep(def), now); err != nil {
 				return err
 			}
 		}
@@ -162,42 +181,43 @@ func (s *Store) UpdateDrip(ctx context.Context, account *accounts.Account, id, r
 	return s.saved(ctx, account, id)
 }
 
-// changed turns a conditional update that met no row into the error that says why.
-func (s *Store) changed(tx, res *gorm.DB, accountID, id int64) error {
+// changed turns a conditional update that met no row into the error that says why. from are the states that it allows.
+func (s *Store) changed(tx, res *gorm.DB, c Change, from []State) error {
 	if res.Error != nil {
-		return fmt.Errorf("change drip %d: %w", id, res.Error)
+		return fmt.Errorf("change drip %d: %w", c.ID, res.Error)
 	}
 	if res.RowsAffected > 0 {
 		return nil
 	}
-	var n int64
-	err := tx.Raw("SELECT COUNT(*) FROM campaigns WHERE id = ? AND account_id = ? AND kind = ?", id, accountID, kindDrip).Scan(&n).Error
+	var now []struct{ State State }
+	err := tx.Raw("SELECT state FROM campaigns WHERE id = ? AND account_id = ? AND kind = ?", c.ID, c.AccountID, kindDrip).Scan(&now).Error
 	switch {
 	case err != nil:
-		return fmt.Errorf("change drip %d: %w", id, err)
-	case n == 0:
-		return notFound(id)
+		return fmt.Errorf("change drip %d: %w", c.ID, err)
+	case len(now) == 0:
+		return notFound(c.ID)
+	case !slices.Contains(from, now[0].State):
+		return fault.New(fault.Conflict, "this cannot be done to a drip that is %s; %s", stateText(now[0].State), possible(now[0].State))
 	}
-	return fault.New(fault.Conflict, "the drip is not in a state that allows this, or somebody changed it in the meantime; reload it")
+	return fault.New(fault.Conflict, "somebody changed the drip in the meantime; reload it")
 }
 
 func notFound(id int64) error { return fault.New(fault.NotFound, "this account has no drip %d", id) }
 
-// addVersion stores the definition with its messages and makes it the drip's current version. The drip's row is locked or new.
-func (s *Store) addVersion(tx *gorm.DB, accountID, dripID int64, def Definition, now time.Time) error {
+// addVersion stores a definition with its messages and makes it the drip's current version. The drip's row is locked or new.
+func (s *Store) addVersion(tx *gorm.DB, accountID, dripID int64, keep stored, now time.Time) error {
 	var all []wechat.Message
-	for i := range def.Steps {
-		all = append(all, def.Steps[i].Messages...)
+	steps := keep.Definition.Numbered()
+	for _, n := range steps {
+		all = append(all, n.Messages...)
 	}
 	ids, err := s.Templates.Save(tx, accountID, all)
 	if err != nil {
 		return err
 	}
-	keep := stored{Definition: def}
-	for i := range def.Steps {
-		n := len(def.Steps[i].Messages)
-		keep.MessageIDs = append(keep.MessageIDs, ids[:n])
-		ids = ids[n:]
+	for _, n := range steps {
+		keep.MessageIDs = append(keep.MessageIDs, ids[:len(n.Messages)])
+		ids = ids[len(n.Messages):]
 	}
 	raw, err := encode(keep)
 	if err != nil {
@@ -229,14 +249,15 @@ func (s *Store) FindDrip(ctx context.Context, accountID, id int64) (*Drip, error
 	return found[0], nil
 }
 
-// DripFilter narrows FindDrips. The zero value takes all.
+// DripFilter narrows FindDrips. The zero value takes all but the archived ones.
 type DripFilter struct {
-	States  []State
-	AfterID int64 // drips with a greater id
-	Limit   int   // at most; 0 means 50
+	States   []State
+	Archived bool  // the archived ones instead
+	BeforeID int64 // drips with a smaller id; 0: from the newest on
+	Limit    int   // at most; 0 means 50
 }
 
-// FindDrips lists an account's drips by id.
+// FindDrips lists an account's drips, the newest first.
 func (s *Store) FindDrips(ctx context.Context, accountID int64, filter DripFilter) ([]*Drip, error) {
 	if filter.Limit <= 0 {
 		filter.Limit = 50
@@ -244,5 +265,13 @@ func (s *Store) FindDrips(ctx context.Context, accountID int64, filter DripFilte
 	if len(filter.States) == 0 {
 		filter.States = States()
 	}
-	return s.read(s.DB.Read(ctx), "c.account_id = ? AND c.id > ? AND c.state IN ? ORDER BY c.id LIMIT ?", accountID, filter.AfterID, filter.States, filter.Limit)
+	if filter.BeforeID <= 0 {
+		filter.BeforeID = math.MaxInt64
+	}
+	archived := "c.archived_at = 0"
+	if filter.Archived {
+		archived = "c.archived_at > 0"
+	}
+	return s.read(s.DB.Read(ctx), "c.account_id = ? AND c.id < ? AND c.state IN ? AND "+archived+" ORDER BY c.id DESC LIMIT ?",
+		accountID, filter.BeforeID, filter.States, filter.Limit)
 }

@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm"
 
 	"hongyan/campaigns"
+	"hongyan/guard"
 	"hongyan/internal/fault"
 	"hongyan/internal/stops"
 )
@@ -29,10 +30,13 @@ func TestADripIsStoredAsADraftAndComesBack(t *testing.T) {
 		_, err = w.drips.FindDrip(context.Background(), 2, d.ID)
 		require.True(t, fault.Is(err, fault.NotFound), "another account's drip: %v", err)
 		second := w.create(define(follow, "", `"delay":"0s"`), 0)
-		listed, err := w.drips.FindDrips(context.Background(), 1, campaigns.DripFilter{AfterID: d.ID, States: []campaigns.State{campaigns.StateDraft}})
+		listed, err := w.drips.FindDrips(context.Background(), 1, campaigns.DripFilter{BeforeID: second.ID, States: []campaigns.State{campaigns.StateDraft}})
 		require.NoError(t, err)
 		require.Len(t, listed, 1)
-		require.Equal(t, second.ID, listed[0].ID)
+		require.Equal(t, d.ID, listed[0].ID)
+		listed, err = w.drips.FindDrips(context.Background(), 1, campaigns.DripFilter{})
+		require.NoError(t, err)
+		require.Equal(t, []int64{second.ID, d.ID}, []int64{listed[0].ID, listed[1].ID}, "the newest first")
 	})
 }
 
@@ -158,7 +162,7 @@ func TestTheWorkerLearnsStopsAndCaps(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		ctx := context.Background()
-		capped, draft := w.run(define(follow, `,"daily_cap":2`, `"delay":"0s"`), 0), w.create(define(follow, "", `"delay":"0s"`), 0)
+		capped, draft := w.run(define(follow, `,"daily_cap":2,"monthly_cap":30`, `"delay":"0s"`), 0), w.create(define(follow, "", `"delay":"0s"`), 0)
 		facts := func() (out map[int64]campaigns.Sending, running []int64) {
 			w.tx(func(tx *gorm.DB) (err error) {
 				if out, err = w.drips.Sending(tx, 1, []int64{capped.ID, draft.ID, 999}); err != nil {
@@ -170,7 +174,7 @@ func TestTheWorkerLearnsStopsAndCaps(t *testing.T) {
 			return out, running
 		}
 		got, running := facts()
-		require.Equal(t, map[int64]campaigns.Sending{capped.ID: {Cap: 2}, draft.ID: {Stopped: true, Cap: -1}}, got)
+		require.Equal(t, map[int64]campaigns.Sending{capped.ID: {Caps: guard.Caps{2, guard.NoCap, 30}}, draft.ID: {Stopped: true, Caps: guard.NoCaps()}}, got)
 		require.Equal(t, []int64{capped.ID}, running)
 		_, err := w.drips.PauseDrip(ctx, campaigns.Change{AccountID: 1, ID: capped.ID})
 		require.NoError(t, err)

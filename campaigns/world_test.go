@@ -30,6 +30,8 @@ type world struct {
 	clk     *clock.Manual
 	account *accounts.Account
 	ledger  *deliveries.Store
+	fans    *fans.Store
+	told    *told
 	drips   *campaigns.Store
 	waiter  *waiter
 	acts    int64
@@ -60,8 +62,10 @@ func newWorld(t testing.TB, db *database.DB, spec guard.PolicySpec) *world {
 	w := &world{t: t, db: db, clk: clock.NewManual(start), account: account(t, spec), waiter: &waiter{}}
 	w.exec("INSERT INTO installation (id, epoch, created_at) VALUES (1, 'test', 1)")
 	w.ledger = deliveries.New(db, w.clk)
+	w.fans = fans.New(db, w.clk, limits.New(db))
+	w.told = &told{}
 	w.drips = campaigns.New(campaigns.Options{
-		DB: db, Clock: w.clk, Accounts: oneAccount{w.account}, Limits: limits.New(db), Templates: templates.New(db, w.clk), Ledger: w.ledger, Stops: w.waiter,
+		DB: db, Clock: w.clk, Accounts: oneAccount{w.account}, Fans: w.fans, Tagger: w.fans, Webhooks: w.told, Limits: limits.New(db), Templates: templates.New(db, w.clk), Ledger: w.ledger, Stops: w.waiter,
 	})
 	return w
 }
@@ -208,13 +212,14 @@ func (w *world) runs(drip, fan int64) []string {
 	var rows []struct {
 		Occurrence, StepNo int64
 		State              string
-		WakeAt             *int64
+		WakeAt, TimerAt    *int64
 	}
 	require.NoError(w.t, w.db.Read(context.Background()).
-		Raw("SELECT occurrence, step_no, state, wake_at FROM enrolments WHERE campaign_id = ? AND fan_id = ? ORDER BY occurrence", drip, fan).Scan(&rows).Error)
+		Raw("SELECT occurrence, step_no, state, wake_at, timer_at FROM enrolments WHERE campaign_id = ? AND fan_id = ? ORDER BY occurrence", drip, fan).Scan(&rows).Error)
 	out := []string{}
 	for _, r := range rows {
-		require.Equal(w.t, r.State == "running", r.WakeAt != nil, "only running enrolments are looked at by the sweeper")
+		require.Equal(w.t, r.State == "running", r.WakeAt != nil || r.TimerAt != nil, "only running enrolments are looked at by the sweeper or the waker")
+		require.False(w.t, r.WakeAt != nil && r.TimerAt != nil, "a run waits for its messages or for its timer")
 		out = append(out, fmt.Sprintf("%d.%d %s", r.Occurrence, r.StepNo, r.State))
 	}
 	return out
