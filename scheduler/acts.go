@@ -1,8 +1,11 @@
 package scheduler
 
 import (
+	"slices"
+
 	"hongyan/campaigns"
 	"hongyan/fans"
+	"hongyan/wechat"
 	"hongyan/wechat/callback"
 )
 
@@ -28,6 +31,9 @@ func actOf(inboxID int64, e *callback.Event) (*fans.Act, bool) {
 	}
 	a.Kind = e.Name
 	a.Detail = e.MenuKey()
+	if v, ok := e.Payload.(callback.View); ok {
+		a.Detail = v.EventKey // the address that the menu item opens is its key
+	}
 	if a.Scene != "" {
 		a.Detail = a.Scene
 	}
@@ -47,11 +53,29 @@ func actOf(inboxID int64, e *callback.Event) (*fans.Act, bool) {
 // triggerOf is an act as drips see it.
 func triggerOf(r *fans.Recorded) campaigns.Act {
 	act := campaigns.Act{Fan: r.Fan, InteractionID: r.InteractionID, EventAt: r.Act.EventAt, Usage: r.Usage}
-	switch r.Act.Kind {
-	case "subscribe":
-		act.Kind = campaigns.ActFollow
-	case "text":
-		act.Kind, act.Text = campaigns.ActText, r.Act.Detail
+	if r.Act.Own != nil {
+		ownTrigger(&act, r.Act.Own)
+		return act
 	}
+	did := campaigns.Acted(r.Act.Kind, r.Act.Detail, r.Act.Scene, slices.Contains(r.Act.Triggers, wechat.TriggerMessage))
+	act.Kind, act.Text, act.Wrote, act.Scene, act.Key = did.Kind, did.Text, did.Wrote, did.Scene, did.Key
 	return act
+}
+
+// ownTrigger is an own event as drips see it.
+func ownTrigger(act *campaigns.Act, o *fans.Own) {
+	act.TagID, act.Name, act.Hours, act.Minutes = o.TagID, o.Name, o.Hours, o.Minutes
+	switch o.Kind {
+	case fans.KindEvent:
+		act.Kind = campaigns.ActEvent
+		if o.Name == campaigns.EventPayment {
+			act.Kind = campaigns.ActPaid
+		}
+	case fans.KindTagged:
+		act.Kind = campaigns.ActTagged
+	case fans.KindSilent:
+		act.Kind = campaigns.ActSilent
+	case fans.KindClosing:
+		act.Kind = campaigns.ActClosing
+	}
 }

@@ -98,6 +98,7 @@ func (a *Asynq) Start(run func(context.Context, Ticket) error) error {
 			return run(ctx, t)
 		}))
 		if err != nil {
+			a.Shutdown() // a server that runs on when its Redis client is closed panics
 			return fmt.Errorf("start the %s workers: %w", lane, err)
 		}
 		a.servers = append(a.servers, server)
@@ -105,12 +106,15 @@ func (a *Asynq) Start(run func(context.Context, Ticket) error) error {
 	return nil
 }
 
+// bulkPoll bounds how fast one process can send in bulk: when it has taken the batches that wait, two of 500 at the most, it asks again after this time.
+const bulkPoll = 20 * time.Millisecond
+
 // pollFor is how often an idle server asks: messages of the urgent lane may have seconds to live.
 func pollFor(lane limits.Lane) time.Duration {
 	if lane == limits.LaneUrgent {
 		return 50 * time.Millisecond
 	}
-	return 100 * time.Millisecond
+	return bulkPoll
 }
 
 // StopFetching takes no more tickets; what runs goes on.

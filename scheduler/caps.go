@@ -6,25 +6,26 @@ import (
 	"gorm.io/gorm"
 
 	"hongyan/campaigns"
+	"hongyan/guard"
 )
 
-// capCache keeps campaigns' own daily caps for one stop epoch: every change of a campaign raises it, so a slice of a hundred messages need not ask.
+// capCache keeps campaigns' own caps for one stop epoch: every change of a campaign raises it, so a slice of a hundred messages need not ask.
 type capCache struct {
 	campaigns *campaigns.Store
 
 	mu    sync.Mutex
 	epoch int64
-	most  map[capKey]int
+	caps  map[capKey]guard.Caps
 }
 
 type capKey struct{ accountID, campaignID int64 }
 
 func newCapCache(c *campaigns.Store) *capCache {
-	return &capCache{campaigns: c, most: map[capKey]int{}}
+	return &capCache{campaigns: c, caps: map[capKey]guard.Caps{}}
 }
 
-// read returns the daily caps of campaigns as of an epoch, -1 for none.
-func (c *capCache) read(tx *gorm.DB, accountID, epoch int64, ids []int64) (map[int64]int, error) {
+// read returns the own caps of campaigns as of an epoch.
+func (c *capCache) read(tx *gorm.DB, accountID, epoch int64, ids []int64) (map[int64]guard.Caps, error) {
 	out, missing := c.known(accountID, epoch, ids)
 	if len(missing) == 0 {
 		return out, nil
@@ -36,28 +37,28 @@ func (c *capCache) read(tx *gorm.DB, accountID, epoch int64, ids []int64) (map[i
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, id := range missing {
-		out[id] = -1
+		out[id] = guard.NoCaps()
 		if s, drip := sending[id]; drip {
-			out[id] = s.Cap
+			out[id] = s.Caps
 		}
 		if c.epoch == epoch {
-			c.most[capKey{accountID, id}] = out[id]
+			c.caps[capKey{accountID, id}] = out[id]
 		}
 	}
 	return out, nil
 }
 
-func (c *capCache) known(accountID, epoch int64, ids []int64) (out map[int64]int, missing []int64) {
+func (c *capCache) known(accountID, epoch int64, ids []int64) (out map[int64]guard.Caps, missing []int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.epoch != epoch {
 		c.epoch = epoch
-		clear(c.most)
+		clear(c.caps)
 	}
-	out = make(map[int64]int, len(ids))
+	out = make(map[int64]guard.Caps, len(ids))
 	for _, id := range ids {
-		if most, known := c.most[capKey{accountID, id}]; known {
-			out[id] = most
+		if caps, known := c.caps[capKey{accountID, id}]; known {
+			out[id] = caps
 		} else {
 			missing = append(missing, id)
 		}

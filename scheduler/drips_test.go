@@ -104,7 +104,7 @@ func TestTheDailyCapIsObservedAndTomorrowIsAnotherDay(t *testing.T) {
 		require.Equal(t, []string{"1.1.1 sent", "1.2.1 sent", "1.3.1 skipped cap", "1.4.1 planned cap"}, w.story(fan))
 		w.until(at(1, 0, 1))
 		require.Equal(t, fmt.Sprintf("%s four", at(1, 0, 0).Sub(start)), w.got(fan)[2])
-		require.Equal(t, 1, w.usage(fan).CapUsed)
+		require.Equal(t, guard.Counts{1, 3, 3}, w.usage(fan).Counted.Used)
 		w.balanced()
 	})
 }
@@ -140,7 +140,7 @@ func TestMessagesAfterOneThatFailedAreSkippedAndTheFanGoesOn(t *testing.T) {
 		w.after(time.Minute + 2*time.Second)
 		require.Equal(t, []string{"1.1.1 sent", "1.1.2 failed platform", "1.1.3 skipped previous_failed", "1.2.1 sent"}, w.story(fan))
 		require.Equal(t, []string{"1s one", "1m1s four"}, w.got(fan))
-		require.Equal(t, 2, w.usage(fan).CapUsed, "what was not sent is given back to the cap")
+		require.Equal(t, guard.Counts{2, 2, 2}, w.usage(fan).Counted.Used, "what was not sent is given back to the cap")
 		w.balanced()
 	})
 }

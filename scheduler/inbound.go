@@ -34,6 +34,8 @@ const (
 	inboundLine = 10_000
 	// inboundTries is how often a push is tried before it is parked for a member to see.
 	inboundTries = 5
+	// ownEvery is how often own events are looked for: nobody rings for them.
+	ownEvery = 500 * time.Millisecond
 )
 
 // Inbound acts upon stored pushes: it records them, opens grants and lets fans into drips. The process that stores a push acts upon it at once; what it leaves
@@ -52,7 +54,8 @@ type Inbound struct {
 	campaigns *campaigns.Store
 	timing    Timing
 	bell      func() // something may be due now
-	inline    bool   // who waits for a passive reply acts upon the pushes in line: virtual time, where nobody else does and no timer fires
+	told      *telling
+	inline    bool // who waits for a passive reply acts upon the pushes in line: virtual time, where nobody else does and no timer fires
 
 	queue      chan int64
 	overflowed atomic.Bool // some pushes found no room in the line
@@ -71,7 +74,7 @@ type Answer struct {
 // Receive stores a push and says what to answer. It returns after the push is safe. An error means that it is not, and that the platform should repeat it.
 func (in *Inbound) Receive(ctx context.Context, account *accounts.Account, e *callback.Event) (Answer, error) {
 	row, err := in.inbox.Put(ctx, &fans.Push{
-		AccountID: account.ID, DedupeKey: e.DedupeKey(), OpenID: e.FromUser, Body: e.Raw, EventAt: e.CreatedAt.UnixMilli(),
+		AccountID: account.ID, DedupeKey: e.DedupeKey(), OpenID: personOf(e), Body: e.Raw, EventAt: e.CreatedAt.UnixMilli(),
 	})
 	if err != nil {
 		return Answer{}, err
@@ -172,6 +175,9 @@ func (in *Inbound) answered(id int64) {
 
 // stored is the passive reply that a row holds: the same for every repeat of the push.
 func (in *Inbound) stored(row *fans.InboxRow) (Answer, error) {
+	if len(row.Reply) == 0 {
+		return Answer{}, nil // the person was erased meanwhile, and with them what they were to be told
+	}
 	var m wechat.Message
 	if err := json.Unmarshal(row.Reply, &m); err != nil {
 		return Answer{}, fmt.Errorf("read a stored passive reply: %w", err)
@@ -216,10 +222,14 @@ func (in *Inbound) ring(id int64) {
 
 // Run acts upon pushes, in sets, until ctx ends. A set that has begun is finished.
 func (in *Inbound) Run(ctx context.Context) {
+	look := in.clock.NewTimer(ownEvery)
+	defer func() { look.Stop() }()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-look.C:
+			look = in.clock.NewTimer(in.lookForOwn(ctx))
 		case id := <-in.queue:
 			ids := in.more([]int64{id})
 			if err := in.RunOnce(context.WithoutCancel(ctx), ids); err != nil {
@@ -261,12 +271,44 @@ func (in *Inbound) more(ids []int64) []int64 {
 	return ids
 }
 
+// lookForOwn acts upon a set of own events, and says when to look again: at once while there are more, so that they and pushes take turns. While pushes overflow
+// the line, both are read from the inbox together.
+func (in *Inbound) lookForOwn(ctx context.Context) time.Duration {
+	if in.overflowed.Load() {
+		return ownEvery
+	}
+	n, err := in.Own(context.WithoutCancel(ctx))
+	if err != nil {
+		in.log.Error("cannot act upon events; they are tried again", "error", err)
+	}
+	if err != nil || n < inboundMost {
+		return ownEvery
+	}
+	return time.Millisecond
+}
+
+// Own acts upon a set of own events, which nobody else does, and returns how many it found.
+func (in *Inbound) Own(ctx context.Context) (int, error) {
+	ids, err := in.inbox.OwnWaiting(ctx, inboundMost)
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	return len(ids), in.RunOnce(ctx, ids)
+}
+
 // Pending acts upon everything in line now and returns how many pushes that were: for virtual time, where nothing runs by itself.
 func (in *Inbound) Pending(ctx context.Context) (int, error) {
 	total := 0
 	for ids := in.more(nil); len(ids) > 0; ids = in.more(nil) {
 		total += len(ids)
 		if err := in.RunOnce(ctx, ids); err != nil {
+			return total, err
+		}
+	}
+	for in.inline {
+		n, err := in.Own(ctx)
+		total += n
+		if err != nil || n == 0 {
 			return total, err
 		}
 	}

@@ -19,6 +19,7 @@ import (
 func (in *Inbound) set(ctx context.Context, account *accounts.Account, rows []*fans.InboxRow) error {
 	var acts []*fans.Act
 	var over []int64 // pushes on which there is nothing more to do after this
+	var taken consents
 	for _, r := range rows {
 		if r.ReplyState == fans.ReplyTaken { // acted upon before; nobody fetched the reply in time
 			if err := in.confirm(ctx, r, false); err != nil {
@@ -26,11 +27,22 @@ func (in *Inbound) set(ctx context.Context, account *accounts.Account, rows []*f
 			}
 			continue
 		}
-		over = append(over, r.ID)
+		if r.Origin != fans.OriginPlatform {
+			act, err := fans.ReadOwn(r)
+			if err != nil {
+				return err
+			}
+			acts, over = append(acts, act), append(over, r.ID)
+			continue
+		}
 		e, err := callback.Parse(r.Body)
 		if err != nil {
 			return fmt.Errorf("read push %d: %w", r.ID, err)
 		}
+		if taken.take(r.ID, &e) {
+			continue
+		}
+		over = append(over, r.ID)
 		if act, ok := actOf(r.ID, &e); ok {
 			acts = append(acts, act)
 		}
@@ -40,6 +52,9 @@ func (in *Inbound) set(ctx context.Context, account *accounts.Account, rows []*f
 		return err
 	}
 	if err := in.enter(ctx, account, recorded, over); err != nil {
+		return err
+	}
+	if err := in.consent(ctx, account.ID, &taken); err != nil {
 		return err
 	}
 	for _, r := range rows {
@@ -62,6 +77,9 @@ func (in *Inbound) record(ctx context.Context, account *accounts.Account, acts [
 		if err != nil {
 			return err
 		}
+		if err := in.ledger.React(tx, account.ID, reactionsOf(out)); err != nil {
+			return err
+		}
 		changed := map[int64]*limits.Usage{}
 		for _, r := range out {
 			if r.GrantsChanged {
@@ -70,6 +88,9 @@ func (in *Inbound) record(ctx context.Context, account *accounts.Account, acts [
 		}
 		return in.ledger.Regrant(tx, now, account.Policy, account.ID, changed)
 	})
+	if err == nil {
+		in.told.acted(account.ID, out)
+	}
 	return out, err
 }
 
@@ -89,8 +110,14 @@ func (in *Inbound) enter(ctx context.Context, account *accounts.Account, recorde
 			acts = append(acts, triggerOf(r))
 			p.inboxOf[r.InteractionID] = r.Act.InboxID
 		}
-		if _, err := in.campaigns.Enter(tx, campaigns.EnterInput{Now: now, Account: account, Acts: acts, Passive: p.offer}); err != nil {
-			return err
+		for _, wave := range waves(acts) {
+			set := campaigns.EnterInput{Now: now, Account: account, Acts: wave, Passive: p.offer}
+			if err := in.campaigns.React(tx, set); err != nil {
+				return err
+			}
+			if _, err := in.campaigns.Enter(tx, set); err != nil {
+				return err
+			}
 		}
 		return p.finish(tx)
 	})
@@ -98,6 +125,21 @@ func (in *Inbound) enter(ctx context.Context, account *accounts.Account, recorde
 		return err
 	}
 	return nil
+}
+
+// waves parts acts so that no fan has two in one part, in their order: what a fan entered by one act, the next may end. Mostly that is one part.
+func waves(acts []campaigns.Act) [][]campaigns.Act {
+	var out [][]campaigns.Act
+	seen := make(map[int64]int, len(acts))
+	for i := range acts {
+		n := seen[acts[i].Fan.ID]
+		seen[acts[i].Fan.ID]++
+		if n == len(out) {
+			out = append(out, nil)
+		}
+		out[n] = append(out[n], acts[i])
+	}
+	return out
 }
 
 func fanIDs(recorded []*fans.Recorded) []int64 {

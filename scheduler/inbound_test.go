@@ -232,6 +232,26 @@ func TestAPassiveReplyThatNobodyFetchedIsUnknown(t *testing.T) {
 	})
 }
 
+func TestWhatComesAfterAReplyThatNobodyFetchesAsksForHalfAMinuteAndNotForEver(t *testing.T) {
+	t.Parallel()
+	each(t, setup{}, func(t *testing.T, w *world) {
+		w.drip(onWord("go"), nil, step("0s", "one", "two"), step("1h", "three"))
+		fan := w.stranger()
+		w.follow(fan)
+		w.lose()
+		w.write(fan, "go")
+		before := w.number("SELECT COUNT(*) FROM decisions")
+		timing := scheduler.DefaultTiming()
+		w.after(timing.LeftoverAge + timing.InboundLease + 2*timing.SweepEvery)
+		require.Equal(t, []string{"1.1.1 unknown answer_lost", "1.1.2 skipped previous_failed"}, w.story(fan)[:2])
+		asked := w.number("SELECT COUNT(*) FROM decisions") - before
+		require.Positive(t, asked)
+		w.after(26 * time.Hour)
+		require.Equal(t, asked, w.number("SELECT COUNT(*) FROM decisions")-before, "nobody asks any more")
+		require.Equal(t, "1.2.1 sent", w.story(fan)[2])
+	})
+}
+
 func TestAMessageAfterThePassiveReplyFollowsItWhenItIsHandedOver(t *testing.T) {
 	t.Parallel()
 	testdb.Each(t, func(t *testing.T, db *database.DB) {

@@ -143,7 +143,7 @@ func (w *world) checkGrant(c refusal, openid string) {
 	if c.state == deliveries.StateSent || c.state == deliveries.StateUnknown {
 		used = 1
 	}
-	require.Equal(w.t, used, u.CapUsed)
+	require.Equal(w.t, guard.Counts{used, used, used}, u.Counted.Used)
 }
 
 func (w *world) reasonOfStop() string {

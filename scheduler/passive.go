@@ -61,7 +61,11 @@ func (p *passive) offer(act *campaigns.Act, row *deliveries.Planned) bool {
 	if err != nil {
 		return false // the customer-service message meets the same error, and records it
 	}
-	if _, fits := callback.FromMessage(message); !fits || !p.allowed(act, row) {
+	if _, fits := callback.FromMessage(message); !fits {
+		return false
+	}
+	own, may := p.allowed(act, row)
+	if !may {
 		return false
 	}
 	body, err := json.Marshal(message)
@@ -74,40 +78,36 @@ func (p *passive) offer(act *campaigns.Act, row *deliveries.Planned) bool {
 		p.err = err
 		return false
 	}
-	p.take(act, row)
+	p.take(act, row, own)
 	p.given[push] = row.Key
 	return true
 }
 
-// allowed asks the guard, for the step as a whole: a passive reply is free of grants, not of the account's own rules.
-func (p *passive) allowed(act *campaigns.Act, row *deliveries.Planned) bool {
+// allowed asks the guard, for the step as a whole: a passive reply is free of grants, not of the account's own rules. It tells the campaign's own caps in
+// which the message counts, if there are any.
+func (p *passive) allowed(act *campaigns.Act, row *deliveries.Planned) (own guard.Caps, may bool) {
 	moment := p.account.Policy.At(p.now)
 	req := p.request(row)
 	facts := guard.Facts{
 		Gone: !act.Fan.Subscribed, Blacklisted: act.Fan.Blacklisted, OptedOut: act.Fan.OptedOut || act.Fan.Refused,
-		AgentUntil: act.Usage.AgentUntil, CapUsed: act.Usage.UsedOn(moment.Day), CampaignCap: -1, MarketingAt: act.Usage.MarketingAt,
+		AgentUntil: act.Usage.AgentUntil, Used: act.Usage.Counted.At(moment.Day), CampaignCaps: guard.NoCaps(), MarketingAt: act.Usage.MarketingAt,
 		Grants: act.Usage.Grants,
 	}
 	sending, err := p.in.campaigns.Sending(p.tx, p.account.ID, []int64{row.Source.ID})
 	if err != nil {
 		p.err = err
-		return false
+		return own, false
 	}
-	if most := sending[row.Source.ID].Cap; most >= 0 {
-		used, err := p.in.limits.CampaignUsed(p.tx, row.Source.ID, moment.Day, []int64{row.FanID})
+	if s, drip := sending[row.Source.ID]; drip && req.Counts() && !s.Caps.None() {
+		counted, err := p.in.limits.CampaignCounted(p.tx, row.Source.ID, []int64{row.FanID})
 		if err != nil {
 			p.err = err
-			return false
+			return own, false
 		}
-		facts.CampaignCap, facts.CampaignCapUsed = most, used[row.FanID]
+		used := counted[row.FanID]
+		facts.CampaignCaps, facts.CampaignUsed = s.Caps, used.At(act.Usage.Counted.DayAt(moment.Day))
 	}
-	if guard.Decide(&moment, p.account.Policy, &req, &facts).Kind != guard.Allow {
-		return false
-	}
-	if facts.CampaignCap >= 0 {
-		p.err = p.in.limits.AddCampaign(p.tx, row.Source.ID, row.FanID, moment.Day, 1)
-	}
-	return p.err == nil
+	return facts.CampaignCaps, guard.Decide(&moment, p.account.Policy, &req, &facts).Kind == guard.Allow
 }
 
 func (p *passive) request(row *deliveries.Planned) guard.Request {
@@ -116,14 +116,17 @@ func (p *passive) request(row *deliveries.Planned) guard.Request {
 	}
 }
 
-// take turns the row into a passive reply that is being given, and counts it.
-func (p *passive) take(act *campaigns.Act, row *deliveries.Planned) {
+// take turns the row into a passive reply that is being given, and counts it, in the campaign's own caps too.
+func (p *passive) take(act *campaigns.Act, row *deliveries.Planned, own guard.Caps) {
 	req := p.request(row)
 	t := limits.Take{Messages: 1, Free: true}
 	if req.Counts() {
-		t.CapDay = p.account.Policy.Day(p.now)
+		t.CapDay = act.Usage.Counted.DayAt(p.account.Policy.Day(p.now))
 	}
 	p.taken.Take(act.Usage, t)
+	if !own.None() {
+		p.err = p.in.limits.CountCampaign(p.tx, row.Source.ID, map[int64]limits.CampaignTake{row.FanID: {CapDay: t.CapDay, Messages: t.Messages}})
+	}
 	row.Channel, row.State = guard.ChannelPassive, deliveries.StateSending
 	row.Reserved = deliveries.Reservation{CapDay: t.CapDay}
 }

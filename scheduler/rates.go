@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -38,3 +39,20 @@ func (l *localRates) take(account *accounts.Account, n int) (granted int, wait t
 	}
 	return granted, time.Second / time.Duration(share)
 }
+
+// Throttle shares an account's rate and in-flight slots between workers; limits.Throttle does so through Redis.
+type Throttle interface {
+	Tokens(ctx context.Context, accountID int64, rate int, lane limits.Lane, want int) (granted int, wait time.Duration, err error)
+	Acquire(ctx context.Context, s limits.Slots) (int, error)
+}
+
+// unlimited is the Throttle of virtual time, where one goroutine makes one call after the other.
+type unlimited struct{}
+
+// Tokens implements Throttle.
+func (unlimited) Tokens(_ context.Context, _ int64, _ int, _ limits.Lane, want int) (int, time.Duration, error) {
+	return want, 0, nil
+}
+
+// Acquire implements Throttle.
+func (unlimited) Acquire(_ context.Context, s limits.Slots) (int, error) { return s.Want, nil }

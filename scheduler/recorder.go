@@ -154,6 +154,7 @@ func (s *Sender) record(ctx context.Context, set []*result) error {
 	}
 	if err == nil {
 		s.metrics.outcomes(all)
+		s.told.recorded(account.ID, all)
 	}
 	return err
 }
@@ -207,7 +208,7 @@ func (s *Sender) releaseCampaign(tx *gorm.DB, d *deliveries.Delivery) error {
 	if id == 0 || d.Reserved.CapDay == 0 {
 		return nil
 	}
-	return s.limits.AddCampaign(tx, id, d.FanID, d.Reserved.CapDay, -1)
+	return s.limits.ReturnCampaign(tx, id, d.FanID, d.Reserved.CapDay)
 }
 
 // effects stops what an answer asks to stop.

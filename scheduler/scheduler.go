@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
-	"gorm.io/gorm"
 
 	"hongyan/accounts"
 	"hongyan/campaigns"
@@ -22,10 +20,11 @@ import (
 	"hongyan/fans"
 	"hongyan/internal/clock"
 	"hongyan/internal/database"
-	"hongyan/internal/lease"
+	"hongyan/internal/jobs"
 	"hongyan/internal/stops"
 	"hongyan/limits"
 	"hongyan/templates"
+	"hongyan/webhooks"
 	"hongyan/wechat"
 )
 
@@ -52,6 +51,12 @@ type Options struct {
 	Timing Timing
 	// InboundLine is how many stored pushes may stand in line in memory; the rest is read from the inbox. 0 means 10,000.
 	InboundLine int
+	// CallbackURL is the address that the pushes of an account have to go to, "" while it is not known.
+	CallbackURL func(*accounts.Account) string
+	// WebhooksInside lets webhooks reach addresses inside of the own network.
+	WebhooksInside bool
+	// Nightly is what other rooms want done at fixed times, by one of the processes.
+	Nightly []Job
 	// Direct makes the scheduler run in the caller's goroutine, in virtual time: see Turn.
 	Direct bool
 }
@@ -65,17 +70,36 @@ type Scheduler struct {
 	Templates *templates.Store
 	Campaigns *campaigns.Store
 	Stops     *stops.Stops
+	Jobs      *jobs.Store
+	Client    *wechat.Client
 	Watch     *stops.Watch
 	Inbound   *Inbound
 	Sender    *Sender
 	Metrics   *Metrics
-	Refusal   stops.Refusal // why this copy may not send; "" when it may
+	Events    *fans.Events // what programs report of fans
+	// Mirror and Blacklister change fans at the platform and here.
+	Mirror      *fans.Mirror
+	Blacklister *fans.Blacklister
+	Webhooks    *webhooks.Store
+	Refusal     stops.Refusal // why this copy may not send; "" when it may
+
+	// Checks finds out what accounts may do and what is wrong with them.
+	Checks *accounts.Checker
+	// Authoriser takes the authorisations of accounts that are connected by a scan.
+	Authoriser *accounts.Authoriser
 
 	o          Options
+	platform   *fans.Platform
 	id         string
+	hourly     hourly
 	dispatcher *Dispatcher
 	sweeper    *Sweeper
+	waker      *Waker
+	silences   *Silences
 	crons      *Crons
+	jobs       *jobs.Worker
+	webhooks   *webhooks.Worker
+	told       *telling
 	asynq      *Asynq
 	direct     *Direct
 	bell       chan struct{}
@@ -111,7 +135,7 @@ func New(ctx context.Context, o Options) (*Scheduler, error) {
 	}
 	s.parts(identity, queue)
 	s.crons, err = NewCrons(CronOptions{
-		DB: o.DB, Clock: o.Clock, Log: o.Log, Owner: s.id, Zone: time.UTC, Jobs: []Job{{Name: "forget-job-runs", Spec: "17 3 * * *", Run: s.forgetRuns}},
+		DB: o.DB, Clock: o.Clock, Log: o.Log, Owner: s.id, Zone: time.UTC, Jobs: append(s.housekeeping(), o.Nightly...),
 	})
 	return s, err
 }
@@ -134,74 +158,6 @@ func (s *Scheduler) trustSandbox(ctx context.Context, identity stops.Identity) e
 	}
 	s.Refusal = stops.RefusalNone
 	return nil
-}
-
-// rooms makes the domain rooms.
-func (s *Scheduler) rooms() {
-	o := s.o
-	s.Limits = limits.New(o.DB)
-	s.Fans = fans.New(o.DB, o.Clock, s.Limits)
-	s.Ledger = deliveries.New(o.DB, o.Clock)
-	s.Templates = templates.New(o.DB, o.Clock)
-	s.Stops = stops.New(o.DB, o.Clock)
-	s.Watch = stops.NewWatch(stops.WatchOptions{
-		WorkerID: s.id, DB: o.DB, Clock: o.Clock, Log: o.Log, Load: s.stopped, Refused: s.Refusal != stops.RefusalNone,
-	})
-	var waiter campaigns.Waiter = s.Stops
-	if o.Direct {
-		waiter = ownWatch{s.Watch}
-	}
-	s.Campaigns = campaigns.New(campaigns.Options{
-		DB: o.DB, Clock: o.Clock, Accounts: s.Accounts, Limits: s.Limits, Templates: s.Templates, Ledger: s.Ledger, Stops: waiter,
-	})
-}
-
-// ownWatch waits for the only process there is, which looks when it is told to.
-type ownWatch struct{ watch *stops.Watch }
-
-// Wait implements campaigns.Waiter.
-func (w ownWatch) Wait(ctx context.Context, _ int64) (int, error) {
-	if err := w.watch.RunOnce(ctx); err != nil {
-		return 0, err
-	}
-	return w.watch.OnWire(), nil
-}
-
-// stopped is what the watch reads when the stop epoch has changed.
-func (s *Scheduler) stopped(tx *gorm.DB) (stoppedAccounts, running []int64, err error) {
-	if stoppedAccounts, err = s.Accounts.Stopped(tx); err != nil {
-		return nil, nil, err
-	}
-	running, err = s.Campaigns.RunningIDs(tx)
-	return stoppedAccounts, running, err
-}
-
-func (s *Scheduler) parts(identity stops.Identity, queue Queue) {
-	o := s.o
-	leases := lease.NewStore(o.DB, o.Clock)
-	client := wechat.New(wechat.Options{Transport: o.Transport, Clock: o.Clock, Tokens: accounts.NewTokens(o.DB, o.Vault)})
-	var throttle Throttle = unlimited{}
-	if o.Redis != nil {
-		throttle = limits.NewThrottle(o.Redis, o.Prefix, o.Clock).KeepSlots(o.Timing.SlotTTL)
-	}
-	s.Sender = &Sender{
-		db: o.DB, clock: o.Clock, log: o.Log, owner: s.id, accounts: s.Accounts, fans: s.Fans, limits: s.Limits, ledger: s.Ledger,
-		templates: s.Templates, campaigns: s.Campaigns, client: client, throttle: throttle, watch: s.Watch, metrics: s.Metrics,
-		local: newLocalRates(o.Clock), timing: o.Timing, claimed: s.Ring, inline: o.Direct, pools: map[poolKey]*pool{}, calls: newCalls(o.Calls), caps: newCapCache(s.Campaigns),
-	}
-	s.Inbound = &Inbound{
-		db: o.DB, clock: o.Clock, log: o.Log, owner: s.id, accounts: s.Accounts, inbox: fans.NewInbox(o.DB, o.Clock), fans: s.Fans, limits: s.Limits,
-		ledger: s.Ledger, templates: s.Templates, campaigns: s.Campaigns, timing: o.Timing, bell: s.Ring, queue: make(chan int64, cmp.Or(o.InboundLine, inboundLine)), wait: map[int64]chan struct{}{},
-		inline: o.Direct,
-	}
-	s.dispatcher = &Dispatcher{
-		db: o.DB, clock: o.Clock, log: o.Log, owner: s.id, accounts: s.Accounts, ledger: s.Ledger, leases: leases, watch: s.Watch,
-		queue: queue, lease: o.Timing.DispatchLease, turns: map[int64]*turns{}, fallback: s.runHere,
-	}
-	s.sweeper = &Sweeper{
-		db: o.DB, clock: o.Clock, log: o.Log, accounts: s.Accounts, ledger: s.Ledger, campaigns: s.Campaigns, inbound: s.Inbound, identity: identity,
-		watch: s.Watch, queue: queue, forgotten: o.Timing.Forgotten,
-	}
 }
 
 // Ring tells the dispatcher that something may be due.
@@ -237,9 +193,14 @@ func (s *Scheduler) Start(ctx context.Context) error {
 	loop, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = cancel
 	s.background(func() { s.Inbound.Run(loop) })
+	s.background(func() { s.told.ticks.Loop(loop) })
 	if s.sends() {
 		s.background(func() { s.dispatchLoop(loop) })
 		s.background(func() { s.sweepLoop(loop) })
+		s.background(func() { s.waker.loop(loop, s.Ring) })
+		s.background(func() { s.silenceLoop(loop) })
+		s.background(func() { s.jobs.Loop(loop) })
+		s.background(func() { s.webhooks.Loop(loop) })
 	}
 	return nil
 }
@@ -254,7 +215,7 @@ func (s *Scheduler) background(run func()) {
 	})
 }
 
-// Stop ends everything in two phases: nothing new is begun, then what runs is finished and recorded.
+// Stop ends everything in two phases: nothing new is begun, then what runs is finished and recorded. Once stopped, it does nothing.
 func (s *Scheduler) Stop(ctx context.Context) error {
 	if s.stop == nil {
 		return nil
@@ -263,6 +224,7 @@ func (s *Scheduler) Stop(ctx context.Context) error {
 		s.asynq.StopFetching()
 	}
 	s.stop()
+	s.stop = nil
 	s.loops.Wait()
 	if s.sends() {
 		s.asynq.Shutdown()
@@ -326,69 +288,3 @@ func (s *Scheduler) sweepLoop(ctx context.Context) {
 
 // Sweep returns once what dead processes held.
 func (s *Scheduler) Sweep(ctx context.Context) (Swept, error) { return s.sweeper.RunOnce(ctx) }
-
-// Turn does everything that is due now, in the caller's goroutine, and returns when nothing is left: one step of virtual time.
-func (s *Scheduler) Turn(ctx context.Context) error {
-	for behind := true; ; {
-		// Also when an answer has stopped the account meanwhile: nothing is marked before the watch has seen that.
-		if behind {
-			if err := s.Watch.RunOnce(ctx); err != nil {
-				return err
-			}
-		}
-		pushes, err := s.Inbound.Pending(ctx)
-		if err != nil {
-			return err
-		}
-		idle, err := s.turn(ctx)
-		if err != nil {
-			return err
-		}
-		if idle && pushes == 0 {
-			return nil
-		}
-		if behind, err = s.Watch.Behind(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-func (s *Scheduler) turn(ctx context.Context) (idle bool, err error) {
-	all, err := s.Accounts.FindAccounts(ctx)
-	if err != nil {
-		return false, err
-	}
-	idle = true
-	for _, account := range all {
-		done, err := s.dispatcher.RunOnce(ctx, account)
-		if err != nil {
-			return false, err
-		}
-		idle = idle && done.Idle
-	}
-	return idle, s.direct.Drain(ctx, s.Sender.Run)
-}
-
-// forgetRuns removes the records of old job firings.
-func (s *Scheduler) forgetRuns(ctx context.Context) error {
-	return s.o.DB.Tx(ctx, func(tx *gorm.DB) error {
-		return tx.Exec("DELETE FROM job_runs WHERE fire_at < ?", s.o.Clock.Now().AddDate(0, -1, 0).UnixMilli()).Error
-	})
-}
-
-// Throttle shares an account's rate and in-flight slots between workers; limits.Throttle does so through Redis.
-type Throttle interface {
-	Tokens(ctx context.Context, accountID int64, rate int, lane limits.Lane, want int) (granted int, wait time.Duration, err error)
-	Acquire(ctx context.Context, s limits.Slots) (int, error)
-}
-
-// unlimited is the Throttle of virtual time, where one goroutine makes one call after the other.
-type unlimited struct{}
-
-// Tokens implements Throttle.
-func (unlimited) Tokens(_ context.Context, _ int64, _ int, _ limits.Lane, want int) (int, time.Duration, error) {
-	return want, 0, nil
-}
-
-// Acquire implements Throttle.
-func (unlimited) Acquire(_ context.Context, s limits.Slots) (int, error) { return s.Want, nil }

@@ -41,7 +41,8 @@ type Sender struct {
 	local     *localRates
 	timing    Timing
 	claimed   func() // called when a batch has been taken
-	inline    bool   // make calls in the caller's goroutine, one after the other: virtual time
+	told      *telling
+	inline    bool // make calls in the caller's goroutine, one after the other: virtual time
 
 	calls chan struct{} // one place for each call in flight; nil for no bound
 	caps  *capCache

@@ -73,7 +73,7 @@ func TestAStopBetweenMarkAndCallLeavesTheRowsPlannedAndGivesBack(t *testing.T) {
 		last := fans[9].OpenID
 		require.Equal(t, []string{"1.1.1 planned campaign_stopped"}, w.story(last))
 		u := w.usage(last)
-		require.Equal(t, []int{5, 0}, []int{u.Grants.Available(w.clk.Now().UnixMilli(), 0), u.CapUsed})
+		require.Equal(t, []int{5, 0}, []int{u.Grants.Available(w.clk.Now().UnixMilli(), 0), u.Counted.Used[guard.PeriodDay]})
 		require.EqualValues(t, 3, w.number("SELECT SUM(used) FROM campaign_caps"))
 		require.NoError(t, w.s.Campaigns.ResumeDrip(t.Context(), campaigns.Change{AccountID: w.account.ID, ID: d.ID}))
 		w.turn()
@@ -149,9 +149,9 @@ func TestTheAccountsLimitsHoldUnderLoad(t *testing.T) {
 		})
 		processes := []*scheduler.Scheduler{w.s, w.process()}
 		for _, s := range processes {
-			require.NoError(t, s.Start(t.Context()))
+			w.start(s)
 		}
-		require.Eventually(t, func() bool { return w.tally()[deliveries.StateSent] == n }, 40*time.Second, 50*time.Millisecond)
+		require.Eventually(t, func() bool { return w.tally()[deliveries.StateSent] == n }, 90*time.Second, 50*time.Millisecond)
 		for _, s := range processes {
 			require.NoError(t, s.Stop(t.Context()))
 			require.LessOrEqual(t, s.Metrics.MaxMarked(), int64(limits.LaneSlots(inFlight, limits.LaneBulk)+100))
@@ -198,7 +198,7 @@ func TestADatabaseThatIsAwayForAWhileLosesNothing(t *testing.T) {
 	w := newWorld(t, db, setup{clk: clock.System(), redis: r.Client, prefix: r.Prefix, workers: 2, inFlight: 10, front: during(10, func() { close(gone) })})
 	require.NoError(t, w.sim.SetFaults(simulator.PathSend, simulator.Faults{Latency: simulator.Duration(20 * time.Millisecond)}))
 	w.plan(w.drip(onWord("never"), nil, step("0s", "hello")), w.fans(n), nil)
-	require.NoError(t, w.s.Start(t.Context()))
+	w.start(w.s)
 	<-gone
 	proxy.Stop() // in the middle of it: connections break, and nobody answers
 	back := clock.System().NewTimer(1500 * time.Millisecond)

@@ -75,6 +75,7 @@ type marker struct {
 	locked   bool
 	usages   map[int64]*limits.Usage // as the decisions change them
 	caps     map[deliveries.Source]*campaignCap
+	tried    map[int64]int64 // when rows that were tried before were last marked, by id
 	taken    *limits.Reservations
 
 	marked  []*step
@@ -146,6 +147,9 @@ func (m *marker) facts(tx *gorm.DB) error {
 		if _, err := m.lock(tx); err != nil {
 			return err
 		}
+	}
+	if err := m.lastTries(tx); err != nil {
+		return err
 	}
 	return m.campaignCaps(tx)
 }
@@ -244,15 +248,8 @@ func (m *marker) decide(tx *gorm.DB, rows []*deliveries.Delivery) error {
 	}
 	m.allow(&req, rows, fan, v.Messages)
 	if v.Messages < len(rows) { // as many as fit: the rest of the step is capped or out of grants
-		rest := req
-		rest.Messages = len(rows) - v.Messages
 		facts = m.factsOf(first, fan, usage)
-		facts.MarketingAt = 0
-		rest.Options &^= guard.OptAsManyAsFit
-		over := guard.Decide(&m.moment, account.Policy, &rest, &facts)
-		if over.Kind == guard.Allow {
-			over = guard.Verdict{Kind: guard.Skip, Reason: guard.ReasonGrantExhausted}
-		}
+		rest, over := guard.Rest(&m.moment, account.Policy, &req, &facts, v.Messages)
 		m.stop(rows[v.Messages:], over, guard.Values(&m.moment, account.Policy, &rest, &facts, over))
 	}
 	return nil
@@ -268,14 +265,14 @@ func (m *marker) allow(req *guard.Request, rows []*deliveries.Delivery, fan *fan
 	take := limits.Take{Messages: n}
 	usage := m.usages[rows[0].FanID]
 	if req.Counts() {
-		take.CapDay = m.moment.Day
+		take.CapDay = usage.Counted.DayAt(m.moment.Day)
 	}
 	for _, d := range rows[:n] {
 		d.Reserved = deliveries.Reservation{Buckets: usage.Grants.TakenBy(m.moment.Now), Generation: usage.Grants.Generation, CapDay: take.CapDay}
 	}
 	m.taken.Take(usage, take)
 	if c := m.caps[rows[0].Source]; c != nil && take.CapDay != 0 {
-		c.take(usage.FanID, n)
+		c.take(usage.FanID, take)
 	}
 	m.calls += n
 	m.marked = append(m.marked, &step{run: m.run, fan: fan, messages: rows[:n]})
@@ -289,9 +286,9 @@ func (m *marker) factsOf(d *deliveries.Delivery, fan *fans.Fan, u *limits.Usage)
 		CampaignStopped:     scope.CampaignID != 0 && !m.snapshot.Running[scope.CampaignID],
 		NoPermission:        !m.run.account.MaySendKefu(),
 		AgentUntil:          u.AgentUntil,
-		CapUsed:             u.UsedOn(m.moment.Day),
-		CampaignCap:         -1,
-		MarketingAt:         u.MarketingAt,
+		Used:                u.Counted.At(m.moment.Day),
+		CampaignCaps:        guard.NoCaps(),
+		MarketingAt:         m.marketingBefore(d, u),
 		Grants:              u.Grants,
 		BudgetLeft:          m.budget(),
 	}
@@ -301,7 +298,7 @@ func (m *marker) factsOf(d *deliveries.Delivery, fan *fans.Fan, u *limits.Usage)
 		facts.Gone, facts.Blacklisted, facts.OptedOut = !fan.Subscribed, fan.Blacklisted, fan.OptedOut || fan.Refused
 	}
 	if c := m.caps[d.Source]; c != nil {
-		facts.CampaignCap, facts.CampaignCapUsed = c.most, c.used[d.FanID]
+		facts.CampaignCaps, facts.CampaignUsed = c.caps, c.used(d.FanID, u.Counted.DayAt(m.moment.Day))
 	}
 	return facts
 }
@@ -314,26 +311,27 @@ func (m *marker) budget() int {
 	return m.run.budget - m.calls
 }
 
-// campaignCap is a campaign's own daily cap and what the slice's fans have used of it.
+// campaignCap is what a campaign's own caps are, and what the slice's fans have used of them.
 type campaignCap struct {
-	id   int64
-	most int
-	used map[int64]int
-	took map[int64]int
+	id      int64
+	caps    guard.Caps
+	counted map[int64]guard.Counted // before this slice
+	took    map[int64]limits.CampaignTake
 }
 
-func (c *campaignCap) take(fan int64, n int) {
-	c.used[fan] += n
-	c.took[fan] += n
+func (c *campaignCap) take(fan int64, t limits.Take) {
+	c.took[fan] = limits.CampaignTake{CapDay: t.CapDay, Messages: c.took[fan].Messages + t.Messages}
+}
+
+// used is what a fan has used in the periods of a day.
+func (c *campaignCap) used(fan int64, day int) guard.Counts {
+	counted := c.counted[fan]
+	counted.Add(day, c.took[fan].Messages)
+	return counted.Used
 }
 
 // restart forgets what was taken, before the decisions are made anew.
-func (c *campaignCap) restart() {
-	for fan, n := range c.took {
-		c.used[fan] -= n
-	}
-	clear(c.took)
-}
+func (c *campaignCap) restart() { clear(c.took) }
 
 // campaignCaps reads what the fans have used of the campaigns' own caps. The fans' limits are locked for that.
 func (m *marker) campaignCaps(tx *gorm.DB) error {
@@ -347,12 +345,12 @@ func (m *marker) campaignCaps(tx *gorm.DB) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	most, err := m.sender.caps.read(tx, m.run.account.ID, m.snapshot.Epoch, database.SortedSet(ids))
+	caps, err := m.sender.caps.read(tx, m.run.account.ID, m.snapshot.Epoch, database.SortedSet(ids))
 	if err != nil {
 		return err
 	}
-	for id, limit := range most {
-		if limit < 0 {
+	for id, own := range caps {
+		if own.None() {
 			continue
 		}
 		if !m.locked {
@@ -360,22 +358,20 @@ func (m *marker) campaignCaps(tx *gorm.DB) error {
 				return err
 			}
 		}
-		used, err := m.sender.limits.CampaignUsed(tx, id, m.moment.Day, m.fanIDs)
+		counted, err := m.sender.limits.CampaignCounted(tx, id, m.fanIDs)
 		if err != nil {
 			return err
 		}
 		src := deliveries.Source{Kind: deliveries.SourceDrip, ID: id}
-		m.caps[src] = &campaignCap{id: id, most: limit, used: used, took: map[int64]int{}}
+		m.caps[src] = &campaignCap{id: id, caps: own, counted: counted, took: map[int64]limits.CampaignTake{}}
 	}
 	return nil
 }
 
 func (m *marker) reserveCampaigns(tx *gorm.DB) error {
 	for _, c := range m.caps {
-		for fan, n := range c.took {
-			if err := m.sender.limits.AddCampaign(tx, c.id, fan, m.moment.Day, n); err != nil {
-				return err
-			}
+		if err := m.sender.limits.CountCampaign(tx, c.id, c.took); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"time"
 
+	"hongyan/internal/jobs"
 	"hongyan/limits"
 )
 
@@ -17,6 +18,7 @@ type Timing struct {
 	LeftoverAge   time.Duration // when a push counts as left over by a dead process
 	SlotTTL       time.Duration // how long in-flight slots stay with a worker that does not renew them
 	SweepEvery    time.Duration // how often what dead processes held is looked for
+	JobLease      time.Duration // how long a job stays with a worker that gives no sign of life
 	Forgotten     time.Duration // when a batch that nobody has taken goes into the queue again: its ticket may be lost
 }
 
@@ -25,7 +27,7 @@ func DefaultTiming() Timing {
 	return Timing{
 		BatchLease: 30 * time.Second, BatchRenew: 5 * time.Second, DispatchLease: 10 * time.Second, InboundLease: 30 * time.Second,
 		LeftoverAge: 20 * time.Second, // after the platform's last repeat of the push
-		SlotTTL:     limits.SlotTTL, SweepEvery: 15 * time.Second, Forgotten: 5 * time.Second,
+		SlotTTL:     limits.SlotTTL, SweepEvery: 15 * time.Second, JobLease: jobs.DefaultLease, Forgotten: 5 * time.Second,
 	}
 }
 
@@ -35,6 +37,7 @@ func (t Timing) withDefaults() Timing {
 	return Timing{
 		BatchLease: cmp.Or(t.BatchLease, d.BatchLease), BatchRenew: cmp.Or(t.BatchRenew, d.BatchRenew),
 		DispatchLease: cmp.Or(t.DispatchLease, d.DispatchLease), InboundLease: cmp.Or(t.InboundLease, d.InboundLease),
-		LeftoverAge: cmp.Or(t.LeftoverAge, d.LeftoverAge), SlotTTL: cmp.Or(t.SlotTTL, d.SlotTTL), SweepEvery: cmp.Or(t.SweepEvery, d.SweepEvery), Forgotten: cmp.Or(t.Forgotten, d.Forgotten),
+		LeftoverAge: cmp.Or(t.LeftoverAge, d.LeftoverAge), SlotTTL: cmp.Or(t.SlotTTL, d.SlotTTL), SweepEvery: cmp.Or(t.SweepEvery, d.SweepEvery),
+		JobLease: cmp.Or(t.JobLease, d.JobLease), Forgotten: cmp.Or(t.Forgotten, d.Forgotten),
 	}
 }

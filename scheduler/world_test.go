@@ -2,6 +2,7 @@ package scheduler_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -69,6 +70,7 @@ type world struct {
 	db      *database.DB
 	dir     string
 	clk     *clock.Manual // nil in real time
+	swept   time.Time     // when time last passed so far that a process sweeps
 	sim     *simulator.Simulator
 	s       *scheduler.Scheduler
 	account *accounts.Account
@@ -93,7 +95,7 @@ func newWorld(t testing.TB, db *database.DB, o setup) *world {
 	t.Helper()
 	w := &world{t: t, o: o, db: db, dir: t.TempDir()}
 	if w.o.clk == nil {
-		w.clk = clock.NewManual(start)
+		w.clk, w.swept = clock.NewManual(start), start
 		w.o.clk = w.clk
 	}
 	answer := http.HandlerFunc(w.receive)
@@ -143,6 +145,13 @@ func (w *world) process() *scheduler.Scheduler {
 	})
 	require.NoError(w.t, err)
 	return s
+}
+
+// start starts a process and sees to it that a failed test stops it before its Redis client is closed: asynq panics otherwise, and hides why the test failed.
+func (w *world) start(s *scheduler.Scheduler) {
+	w.t.Helper()
+	require.NoError(w.t, s.Start(w.t.Context()))
+	w.t.Cleanup(func() { require.NoError(w.t, s.Stop(context.WithoutCancel(w.t.Context()))) })
 }
 
 func (w *world) find() *accounts.Account {
@@ -211,17 +220,28 @@ func (w *world) after(d time.Duration) {
 func (w *world) until(end time.Time) {
 	w.t.Helper()
 	for range 10_000 {
-		next, waits, err := w.s.Ledger.NextDue(w.t.Context(), w.account.ID)
+		next, waits, err := w.s.NextDue(w.t.Context(), w.account.ID)
 		require.NoError(w.t, err)
 		if !waits || next.After(end) {
-			w.clk.Set(end)
-			w.turn()
+			w.pass(end)
 			return
 		}
-		w.clk.Set(next)
-		w.turn()
+		w.pass(next)
 	}
 	require.FailNow(w.t, "time does not pass")
+}
+
+// pass goes to a moment and does what is due then, and sweeps as often as processes do: until a reply that nobody fetched is given up, what comes after it asks
+// again and again.
+func (w *world) pass(to time.Time) {
+	w.t.Helper()
+	w.clk.Set(to)
+	if to.Sub(w.swept) >= scheduler.DefaultTiming().SweepEvery {
+		w.swept = to
+		_, err := w.s.Sweep(w.t.Context())
+		require.NoError(w.t, err)
+	}
+	w.turn()
 }
 
 // at is a time of day in the account's zone, d days after the start.
@@ -437,6 +457,9 @@ func (w *world) agreed() {
 	sent := end[deliveries.StateSent] - passive
 	require.LessOrEqual(w.t, sent, accepted, "the ledger says sent of what the platform never accepted")
 	require.LessOrEqual(w.t, accepted, sent+end[deliveries.StateUnknown], "the platform accepted what the ledger says was not sent")
+	differ, err := w.s.Campaigns.RecountAll(w.t.Context(), w.account.ID)
+	require.NoError(w.t, err)
+	require.Empty(w.t, differ, "the figures do not equal the ledger and the enrolments")
 }
 
 // usage is what a fan has used.
