@@ -31,8 +31,10 @@ type benchOptions struct {
 	runs     int
 	quick    bool
 	settings []benchSetting // of send
-	kill     bool           // send: one run more per storage, with a kill -9 in the middle
+	kill     bool           // send: one run more per storage, with a kill -9 in the middle; sync: kills in each run
 	profile  string         // file for a CPU profile of the process that sends
+
+	fans, deliveries int // of api
 }
 
 // benchSetting is how the other end answers and how many calls the sender may have open.
@@ -65,6 +67,9 @@ type benchLine struct {
 	SinkLatencyMS    int64    `json:"sink_latency_ms"`
 	InFlight         int      `json:"in_flight,omitempty"`
 	Deliveries       int      `json:"deliveries,omitempty"`
+	Fans             int      `json:"fans,omitempty"`
+	Kills            int      `json:"kills,omitempty"`
+	Seconds          float64  `json:"seconds,omitempty"` // enrol: until everybody had been let in
 	PerSecond        float64  `json:"per_second,omitempty"`
 	BarePerSecond    float64  `json:"bare_per_second,omitempty"`
 	Ratio            float64  `json:"ratio,omitempty"`
@@ -75,7 +80,8 @@ type benchLine struct {
 	MaxMarked        int64    `json:"max_marked,omitempty"`
 	LostAfterKill    *float64 `json:"lost_after_kill,omitempty"`
 	UnknownAfterKill *float64 `json:"unknown_after_kill,omitempty"`
-	RecoveredS       float64  `json:"recovered_s,omitempty"` // from the kill to the end of the last delivery
+	RecoveredS       float64  `json:"recovered_s,omitempty"` // from the kill to the end of the last delivery; sync: until the job went on, at most
+	Wrong            *float64 `json:"wrong,omitempty"`       // sync, enrol: fans missing, doubled or in a wrong state
 	P50MS            *float64 `json:"p50_ms,omitempty"`
 	P99MS            *float64 `json:"p99_ms,omitempty"`
 	MaxMS            *float64 `json:"max_ms,omitempty"`
@@ -90,6 +96,11 @@ type benchLine struct {
 	Go               string   `json:"go"`
 	CPUs             int      `json:"cpus"`
 	Commit           string   `json:"commit,omitempty"`
+
+	// Of api: the 95th percentile of all lists, of all reports, and of the slowest of both by name.
+	ListsP95MS   *float64           `json:"lists_p95_ms,omitempty"`
+	ReportsP95MS *float64           `json:"reports_p95_ms,omitempty"`
+	Worst        map[string]float64 `json:"worst,omitempty"`
 }
 
 // benchCommand measures, and prints one JSON line for each run and one with the medians. A run whose counts do not add up is an error.
@@ -117,7 +128,9 @@ func benchRun(ctx context.Context, e env, self benchSelf) error {
 	return nil
 }
 
-func benchNames() []string { return []string{"send", "ontime", "callback", "guard"} }
+func benchNames() []string {
+	return []string{"send", "ontime", "callback", "guard", "sync", "enrol", "api"}
+}
 
 // parse reads names and flags, in any order.
 func (b *bench) parse() error {
@@ -127,13 +140,15 @@ func (b *bench) parse() error {
 		fmt.Fprintf(b.err, "Usage: hongyan bench [%s]... [flags]\n", strings.Join(benchNames(), "|"))
 		fs.PrintDefaults()
 	}
-	n := fs.Int("n", 200_000, "deliveries of send, and of the bulk send beside ontime")
+	n := fs.Int("n", 200_000, "deliveries of send, and of the bulk send beside ontime; fans of sync; twice the fans of enrol")
+	fs.IntVar(&b.fans, "fans", 1_000_000, "fans of api; a tenth on the embedded storage")
+	fs.IntVar(&b.deliveries, "deliveries", 10_000_000, "deliveries of api; a tenth on the embedded storage")
 	runs := fs.Int("runs", 3, "runs of each measurement; the last line has their medians")
 	storage := fs.String("storage", "both", "mariadb, embedded or both")
 	latency := fs.Duration("latency", -1, "send: how long the other end holds each answer back (default 0 with 50 in flight, and 20ms with 200)")
 	inFlight := fs.Int("in-flight", 0, "send: calls in flight")
 	fs.BoolVar(&b.quick, "quick", false, "small numbers, to see that it works; not to be compared")
-	fs.BoolVar(&b.kill, "kill", true, "send: one run more, with a kill -9 in the middle")
+	fs.BoolVar(&b.kill, "kill", true, "send: one run more, with a kill -9 in the middle; sync: three of them in each run")
 	fs.StringVar(&b.profile, "cpuprofile", "", "write a CPU profile of the process that sends to this file (the last run's)")
 	for rest := b.args; ; {
 		if err := fs.Parse(rest); err != nil {
@@ -172,6 +187,9 @@ func (b *bench) chooseStorages(name string) error {
 	if b.n < 1 || b.runs < 1 {
 		return errors.New("--n and --runs are at least 1")
 	}
+	if b.fans < 1000 || b.deliveries < b.fans {
+		return errors.New("--fans is at least 1000, and --deliveries is not less")
+	}
 	return nil
 }
 
@@ -181,6 +199,9 @@ func (b *bench) quicken(fs *flag.FlagSet) {
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	if !given["n"] {
 		b.n = 600
+	}
+	if !given["fans"] && !given["deliveries"] {
+		b.fans, b.deliveries = 100_000, 200_000
 	}
 	if !given["runs"] {
 		b.runs = 1
@@ -215,6 +236,12 @@ func (b *bench) one(ctx context.Context, name string) error {
 		switch name {
 		case "send":
 			err = b.send(ctx, storage)
+		case "enrol":
+			err = b.repeat(ctx, func(ctx context.Context) (*benchLine, error) { return b.enrolRun(ctx, storage) })
+		case "sync":
+			err = b.repeat(ctx, func(ctx context.Context) (*benchLine, error) { return b.syncRun(ctx, storage) })
+		case "api":
+			err = b.api(ctx, storage)
 		case "ontime":
 			err = b.repeat(ctx, func(ctx context.Context) (*benchLine, error) { return b.ontimeRun(ctx, storage) })
 		case "callback":

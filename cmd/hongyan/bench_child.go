@@ -20,6 +20,8 @@ const (
 	childSink   = "@sink"
 	childBare   = "@bare"
 	childWorker = "@worker"
+
+	childPlatform = "@platform"
 )
 
 // benchChild is a child's part. It answers each line on its standard input with one line of JSON, and ends when that is closed.
@@ -31,6 +33,8 @@ func benchChild(ctx context.Context, e env) error {
 		return benchSinkCommand(ctx, e)
 	case childBare:
 		return benchBareCommand(ctx, e)
+	case childPlatform:
+		return benchPlatformCommand(ctx, e)
 	case childWorker:
 		return benchWorkerCommand(ctx, e)
 	default:

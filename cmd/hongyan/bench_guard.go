@@ -15,11 +15,13 @@ const guardDecisions = 5_000_000
 
 // guardRun decides again and again, in one goroutine, about fans who differ in everything that allows: caps partly used, one or several grants open.
 func (b *bench) guardRun(context.Context) (*benchLine, error) {
-	dailyCap, n := 15, guardDecisions
+	dailyCap, weeklyCap, monthlyCap, n := 15, 60, 200, guardDecisions
 	if b.quick {
 		n /= 100
 	}
-	spec := guard.PolicySpec{DailyCap: &dailyCap, GapMinutes: 30, Quiet: []guard.QuietRange{{Start: "23:00", End: "07:00"}}, HoldForAgents: 1}
+	spec := guard.PolicySpec{
+		DailyCap: &dailyCap, WeeklyCap: &weeklyCap, MonthlyCap: &monthlyCap, GapMinutes: 30, Quiet: []guard.QuietRange{{Start: "23:00", End: "07:00"}}, HoldForAgents: 1,
+	}
 	policy, err := spec.Compile("Asia/Shanghai")
 	if err != nil {
 		return nil, err
@@ -54,9 +56,9 @@ func guardFacts(now time.Time) []guard.Facts {
 	facts := make([]guard.Facts, 512)
 	for i := range facts {
 		f := &facts[i]
-		f.CapUsed, f.CampaignCap, f.BudgetLeft = i%12, -1, 1000+i
+		f.Used, f.CampaignCaps, f.BudgetLeft = guard.Counts{i % 12, i % 12 * 3, i % 12 * 9}, guard.NoCaps(), 1000+i
 		if i%3 == 0 {
-			f.CampaignCap, f.CampaignCapUsed = 3, i%2
+			f.CampaignCaps, f.CampaignUsed = guard.Caps{3, 9, 27}, guard.Counts{i % 2, i % 9, i % 27}
 		}
 		at := now.Add(-time.Duration(i%40) * time.Second)
 		f.Grants.Trigger(wechat.TriggerMessage, at.UnixMilli(), rules.Grants[wechat.TriggerMessage], i%3)

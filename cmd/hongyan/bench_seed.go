@@ -33,6 +33,7 @@ func isTimed(openid string) bool { return !strings.HasPrefix(openid, benchBulk) 
 
 const (
 	benchAppID    = "wxbench000000000001"
+	benchSecret   = "bench-secret"
 	benchOriginal = "gh_bench0000001"
 	benchNickname = "小雁"
 	benchText     = "{{nickname|朋友}}你好，本周新到埃塞俄比亚豆，回复「试饮」到店免费喝一杯。"
@@ -43,7 +44,7 @@ func benchAccount(ctx context.Context, s *Server, sink string, change func(*acco
 	dailyCap := 15
 	a := &accounts.Account{
 		AppID: benchAppID, OriginalID: benchOriginal, Name: "鸿雁咖啡", Kind: accounts.KindService, Verified: true, BaseURL: sink,
-		Secret: "bench-secret", Callback: accounts.Callback{Mode: accounts.ModeSafe, Token: sandboxToken, AESKeys: []string{sandboxAESKey}},
+		Secret: benchSecret, Callback: accounts.Callback{Mode: accounts.ModeSafe, Token: sandboxToken, AESKeys: []string{sandboxAESKey}},
 		Spec: guard.PolicySpec{DailyCap: &dailyCap},
 	}
 	change(a)

@@ -67,6 +67,26 @@ func TestBenchGuardDoesNotAllocateWhenItAllows(t *testing.T) {
 	require.Positive(t, quickBench(t, "guard")[0].PerSecond)
 }
 
+func TestBenchSyncComparesEveryFan(t *testing.T) {
+	t.Parallel()
+	line := quickBench(t, "sync")[0]
+	require.Equal(t, 600, line.Fans)
+	require.NotNil(t, line.Wrong)
+	require.Zero(t, *line.Wrong)
+	require.Positive(t, line.PerSecond)
+	require.Positive(t, line.PeakRSSMB)
+}
+
+func TestBenchEnrolLetsEveryFanIn(t *testing.T) {
+	t.Parallel()
+	line := quickBench(t, "enrol")[0]
+	require.Equal(t, 300, line.Fans)
+	require.NotNil(t, line.Wrong)
+	require.Zero(t, *line.Wrong)
+	require.Positive(t, line.Seconds)
+	require.Positive(t, line.PerSecond)
+}
+
 func TestBenchRefusesWhatItDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"sned"}, {"send", "--storage", "oracle"}, {"send", "--n", "0"}} {

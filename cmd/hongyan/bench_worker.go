@@ -64,6 +64,8 @@ func benchWorkerCommand(ctx context.Context, e env) (err error) {
 				return nil, err
 			}
 			return w.state()
+		case "job":
+			return w.newestJob(ctx)
 		case "stop":
 			stopped = true
 			if err := errors.Join(w.server.Stop(ctx), w.end()); err != nil {

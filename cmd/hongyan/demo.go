@@ -90,7 +90,11 @@ func demoWeek(ctx context.Context, out io.Writer, o demoOptions) (held bool, err
 	if err := w.report(ctx, out, book); err != nil {
 		return false, err
 	}
-	return printChecks(out, w.checks(book)), nil
+	replayed, err := w.replayed(ctx)
+	if err != nil {
+		return false, err
+	}
+	return printChecks(out, append(w.checks(book), replayed)), nil
 }
 
 // introduce says what is about to run.

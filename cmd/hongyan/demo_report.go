@@ -13,6 +13,7 @@ import (
 	"hongyan/campaigns"
 	"hongyan/deliveries"
 	"hongyan/guard"
+	"hongyan/internal/lang"
 	"hongyan/wechat/simulator"
 )
 
@@ -85,7 +86,7 @@ func (w *demoWorld) timeline(ctx context.Context, out io.Writer, book *demoBook)
 			if step.Event == deliveries.EventPlanned && (j+1 < len(story.Steps) && story.Steps[j+1].At == step.At) {
 				continue // what became of it in the same moment says more
 			}
-			_, words, _ := strings.Cut(deliveries.Words(step, deliveries.LangZH, zone), " ")
+			_, words, _ := strings.Cut(deliveries.Words(step, lang.ZH, zone), " ")
 			events = append(events, event{step.At, w.stepName(&f.rows[i]), words})
 		}
 	}
@@ -147,9 +148,9 @@ func (w *demoWorld) outcomes(out io.Writer, book *demoBook) {
 	for _, f := range fates {
 		words, code := "", f.state.String()
 		if f.reason != guard.ReasonNone {
-			words, code = deliveries.ReasonWords(f.reason, deliveries.LangZH), code+"/"+f.reason.String()
+			words, code = deliveries.ReasonWords(f.reason, lang.ZH), code+"/"+f.reason.String()
 		}
-		fmt.Fprintf(out, "  %6d  %s %s %s\n", counts[f], pad(deliveries.StateWords(f.state, deliveries.LangZH), 10), pad(code, 26), words)
+		fmt.Fprintf(out, "  %6d  %s %s %s\n", counts[f], pad(deliveries.StateWords(f.state, lang.ZH), 10), pad(code, 26), words)
 	}
 }
 
@@ -205,7 +206,7 @@ func mainReason(counts map[guard.Reason]int) string {
 	main := slices.MinFunc(slices.Collect(maps.Keys(counts)), func(a, b guard.Reason) int {
 		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
 	})
-	return fmt.Sprintf("%d × %s", counts[main], deliveries.ReasonWords(main, deliveries.LangZH))
+	return fmt.Sprintf("%d × %s", counts[main], deliveries.ReasonWords(main, lang.ZH))
 }
 
 func whenWords(s *campaigns.Step) string {

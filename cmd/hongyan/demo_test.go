@@ -12,6 +12,7 @@ import (
 	"gorm.io/gorm"
 
 	"hongyan/deliveries"
+	"hongyan/internal/lang"
 	"hongyan/wechat"
 	"hongyan/wechat/simulator"
 )
@@ -40,7 +41,7 @@ func TestTheSameSeedGivesTheSameBytesAndAnotherGivesOthers(t *testing.T) {
 	require.Equal(t, first, week(7))
 	require.NotEqual(t, strings.ReplaceAll(first, "seed          7", ""), strings.ReplaceAll(week(8), "seed          8", ""))
 	require.Contains(t, first, "关注公众号")
-	require.Contains(t, first, deliveries.StateWords(deliveries.StateSent, deliveries.LangZH))
+	require.Contains(t, first, deliveries.StateWords(deliveries.StateSent, lang.ZH))
 }
 
 // played is a week that is over, with everything that came of it.

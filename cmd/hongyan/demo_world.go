@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -63,6 +64,7 @@ type demoWorld struct {
 	openids []string
 	acts    map[string][]simulator.Act // by openid, in order
 	end     time.Time
+	routes  http.HandlerFunc // there from open on
 }
 
 func newDemoWorld(ctx context.Context, o demoOptions) (_ *demoWorld, err error) {
@@ -70,7 +72,8 @@ func newDemoWorld(ctx context.Context, o demoOptions) (_ *demoWorld, err error) 
 	w.server = &Server{Config: config.Config{DataDir: o.dir, Role: config.RoleAll}, Clock: w.clock, Log: o.log, registry: prometheus.NewRegistry(), storage: &storage{}}
 	// Pushes go through the real routes: signature, decryption, inbox, passive reply.
 	w.sim = simulator.New(simulator.Options{
-		Clock: w.clock, Seed: o.seed, Rules: wechat.RulesAt(demoBegin), Push: simulator.HandlerTransport(adaptor.FiberApp(w.server.routes())),
+		Clock: w.clock, Seed: o.seed, Rules: wechat.RulesAt(demoBegin),
+		Push: simulator.HandlerTransport(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.routes(rw, r) })),
 	})
 	defer func() {
 		if err != nil {
@@ -98,17 +101,16 @@ func (w *demoWorld) open(ctx context.Context) (err error) {
 	if err := s.schema(ctx); err != nil {
 		return err
 	}
-	key, err := secretKey(s.Config)
-	if err != nil {
-		return err
-	}
-	if s.storage.vault, err = accounts.NewVault(key); err != nil {
+	if s.storage.vault, err = openVault(s.Config); err != nil {
 		return err
 	}
 	s.Scheduler, err = scheduler.New(ctx, scheduler.Options{
 		DB: s.storage.db, Clock: w.clock, Log: s.Log, Prefix: "hongyan:", Transport: w.sim.RoundTripper(), Registry: s.registry,
 		Vault: s.storage.vault, DataDir: w.options.dir, MaxLateness: maxLateness, Direct: true,
 	})
+	if err == nil {
+		w.routes = adaptor.FiberApp(s.routes()) //nolint:contextcheck // answers are written under the contexts of their requests
+	}
 	return err
 }
 
@@ -172,7 +174,7 @@ func (w *demoWorld) play(ctx context.Context) error {
 
 // next is the next moment at which a fan acts or a message is due; false when there is none.
 func (w *demoWorld) next(ctx context.Context) (time.Time, bool, error) {
-	due, waiting, err := w.server.Scheduler.Ledger.NextDue(ctx, w.account.ID)
+	due, waiting, err := w.server.Scheduler.NextDue(ctx, w.account.ID)
 	if err != nil {
 		return due, false, err
 	}

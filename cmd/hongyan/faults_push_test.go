@@ -57,6 +57,7 @@ func TestAPushStoredByAProcessThatDiesIsActedUponOnce(t *testing.T) {
 			}
 		}
 		p.stop()
+		in.replayed()
 	})
 }
 

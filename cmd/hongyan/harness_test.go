@@ -52,7 +52,7 @@ func TestMain(m *testing.M) {
 func shortTiming() scheduler.Timing {
 	return scheduler.Timing{
 		BatchLease: 2 * time.Second, BatchRenew: 500 * time.Millisecond, DispatchLease: time.Second, InboundLease: 2 * time.Second,
-		LeftoverAge: 2 * time.Second, SlotTTL: 2 * time.Second, SweepEvery: 500 * time.Millisecond, Forgotten: 2 * time.Second,
+		LeftoverAge: 2 * time.Second, SlotTTL: 2 * time.Second, SweepEvery: 500 * time.Millisecond, Forgotten: 2 * time.Second, JobLease: 2 * time.Second,
 	}
 }
 

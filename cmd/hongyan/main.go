@@ -1,7 +1,7 @@
 // Command hongyan is a self-hosted scheduler for WeChat Official Accounts: one binary with
 // everything in it.
 //
-// It joins the rooms: configuration, storage, the scheduler, the platform's pushes and the pages for people. Together with admin it is the
+// It joins the rooms: configuration, storage, the scheduler, the platform's pushes, the API and the pages for people. Together with admin it is the
 // only place that imports Fiber. Run `hongyan help` for the commands.
 package main
 
@@ -22,6 +22,7 @@ import (
 type env struct {
 	args    []string
 	environ []string
+	in      io.Reader // may be nil for a command that reads none
 	out     io.Writer
 	err     io.Writer
 }
@@ -38,6 +39,10 @@ func commands() []command {
 		{"serve", "run the program: pushes, sending, pages (roles all, api, worker)", serveCommand},
 		{"migrate", "bring the database schema up to date", migrateCommand},
 		{"resume", "let this copy of the installation send (after a restore, or on a new machine)", resumeCommand},
+		{"member", "add a member who logs in: member add NAME; makes a password, or reads one with --password-stdin", memberCommand},
+		{"rotate-key", "seal the stored secrets with a new key, or with the configured one", rotateKeyCommand},
+		{"check", "check all accounts, or one (--account ID or AppID); say what is wrong and what to do (--lang zh or en)", checkCommand},
+		{"replay", "rebuild fans, grants, caps and figures from the inbox and the ledger, and compare (--account ID or AppID)", replayCommand},
 		{"simulator", "run the simulated WeChat platform by itself", simulatorCommand},
 		{"healthcheck", "ask a running server on this machine whether it is ready", healthcheckCommand},
 		{"demo", "a week of a sandbox account in virtual time, then one drip in real time", demoCommand},
@@ -47,14 +52,14 @@ func commands() []command {
 
 // garbagePercent is how much garbage may gather, in percent of what is alive, before it is collected. The program keeps some 10 MB alive and makes much that
 // is short-lived: at Go's 100 % it would collect after each 10 MB, and spend an eighth of its time on that. GOGC in the environment wins.
-const garbagePercent = 300
+const garbagePercent = 200
 
 func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbagePercent)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, env{args: os.Args[1:], environ: os.Environ(), out: os.Stdout, err: os.Stderr})
+	code := run(ctx, env{args: os.Args[1:], environ: os.Environ(), in: os.Stdin, out: os.Stdout, err: os.Stderr})
 	stop()
 	os.Exit(code)
 }

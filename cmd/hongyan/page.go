@@ -15,6 +15,7 @@ import (
 	"hongyan/accounts"
 	"hongyan/campaigns"
 	"hongyan/deliveries"
+	"hongyan/internal/lang"
 )
 
 // The page at / shows an installation at work until the console exists: what was sent to whom, and why not.
@@ -84,14 +85,14 @@ func (s *Server) page(c *fiber.Ctx) error {
 	return c.Send(out.Bytes())
 }
 
-func (d pageData) lang() deliveries.Lang {
+func (d pageData) lang() lang.Lang {
 	if d.English {
-		return deliveries.LangEN
+		return lang.EN
 	}
-	return deliveries.LangZH
+	return lang.ZH
 }
 
-func (s *Server) pageAccount(ctx context.Context, a *accounts.Account, lang deliveries.Lang) (pageAccount, error) {
+func (s *Server) pageAccount(ctx context.Context, a *accounts.Account, l lang.Lang) (pageAccount, error) {
 	out := pageAccount{Name: a.Name, AppID: a.AppID, Sandbox: a.Sandbox, Zone: a.Zone}
 	if a.Stopped {
 		out.Stopped = a.StoppedReason
@@ -105,7 +106,7 @@ func (s *Server) pageAccount(ctx context.Context, a *accounts.Account, lang deli
 		return out, err
 	}
 	for _, n := range counts {
-		out.Totals = append(out.Totals, pageTotal{deliveries.StateWords(n.State, lang), deliveries.ReasonWords(n.Reason, lang), n.Number})
+		out.Totals = append(out.Totals, pageTotal{deliveries.StateWords(n.State, l), deliveries.ReasonWords(n.Reason, l), n.Number})
 	}
 	drips, err := s.Scheduler.Campaigns.FindDrips(ctx, a.ID, campaigns.DripFilter{})
 	if err != nil {
@@ -114,14 +115,14 @@ func (s *Server) pageAccount(ctx context.Context, a *accounts.Account, lang deli
 	names := map[int64]string{}
 	for _, d := range drips {
 		names[d.ID] = d.Name
-		out.Drips = append(out.Drips, pageDrip{d.Name, campaigns.StateWords(d.State, string(lang))})
+		out.Drips = append(out.Drips, pageDrip{d.Name, campaigns.StateWords(d.State, l)})
 	}
 	latest, err := s.Scheduler.Ledger.Latest(ctx, a.ID, latestShown)
 	if err != nil {
 		return out, err
 	}
 	for i := range latest {
-		row, err := s.pageDelivery(ctx, a, &latest[i], lang)
+		row, err := s.pageDelivery(ctx, a, &latest[i], l)
 		if err != nil {
 			return out, err
 		}
@@ -132,7 +133,7 @@ func (s *Server) pageAccount(ctx context.Context, a *accounts.Account, lang deli
 	return out, nil
 }
 
-func (s *Server) pageDelivery(ctx context.Context, a *accounts.Account, d *deliveries.Delivery, lang deliveries.Lang) (pageDelivery, error) {
+func (s *Server) pageDelivery(ctx context.Context, a *accounts.Account, d *deliveries.Delivery, l lang.Lang) (pageDelivery, error) {
 	explained, err := s.Scheduler.Ledger.Explain(ctx, a.ID, d.ID)
 	if err != nil {
 		return pageDelivery{}, err
@@ -144,13 +145,13 @@ func (s *Server) pageDelivery(ctx context.Context, a *accounts.Account, d *deliv
 	at := max(d.PlannedAt, d.MarkedAt, d.EndedAt)
 	row := pageDelivery{
 		at: at, At: time.UnixMilli(at).In(a.Policy.Zone).Format(time.TimeOnly),
-		State: deliveries.StateWords(d.State, lang), Class: d.State.String(),
+		State: deliveries.StateWords(d.State, l), Class: d.State.String(),
 	}
 	if f := fans[d.FanID]; f != nil {
 		row.Fan = shortOpenID(f.OpenID)
 	}
 	for i := range explained.Steps {
-		row.Steps = append(row.Steps, deliveries.Words(&explained.Steps[i], lang, a.Policy.Zone))
+		row.Steps = append(row.Steps, deliveries.Words(&explained.Steps[i], l, a.Policy.Zone))
 	}
 	if n := len(row.Steps); n > 0 {
 		row.Last = row.Steps[n-1]

@@ -38,6 +38,8 @@ type sandbox struct {
 	sim    *simulator.Simulator
 	cancel context.CancelFunc
 	done   sync.WaitGroup
+	// openids are its fans', from open on.
+	openids []string
 }
 
 func newSandbox(clk clock.Clock, log *slog.Logger) *sandbox {
@@ -64,18 +66,23 @@ func (t hostTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.other.RoundTrip(req)
 }
 
-// start makes the account on both sides, if it is new, and lets its fans act.
-func (b *sandbox) start(ctx context.Context, s *Server) error {
+// open makes the account, if it is new, and makes its platform know it: before anything is sent to the account, or the platform answers that there is no such account,
+// and that stops it. Pushes go to the address that s has taken.
+func (b *sandbox) open(ctx context.Context, s *Server) error {
 	account, err := sandboxAccount(ctx, s, "http://"+sandboxHost)
 	if err != nil {
 		return fmt.Errorf("make the sandbox account: %w", err)
 	}
-	openids, err := populate(b.sim, account, s.URL(), sandboxFans)
-	if err != nil {
+	if b.openids, err = populate(b.sim, account, s.URL(), sandboxFans); err != nil {
 		return fmt.Errorf("make the sandbox's fans: %w", err)
 	}
+	return nil
+}
+
+// act lets the fans act, from when their pushes are taken.
+func (b *sandbox) act(ctx context.Context) {
 	script := simulator.NewScript(simulator.ScriptOptions{
-		Seed: sandboxSeed, OpenIDs: openids, Start: b.clock.Now(), FollowWithin: 90 * time.Second, Keywords: []string{"优惠", "你好", "活动"},
+		Seed: sandboxSeed, OpenIDs: b.openids, Start: b.clock.Now(), FollowWithin: 90 * time.Second, Keywords: []string{"优惠", "你好", "活动"},
 		ActsPerDay: 500, ReplyShare: 0.3, UnfollowShare: 0.01,
 	})
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -85,7 +92,6 @@ func (b *sandbox) start(ctx context.Context, s *Server) error {
 			b.log.Error("the sandbox's fans stopped acting", "error", err)
 		}
 	})
-	return nil
 }
 
 func (b *sandbox) stop() {

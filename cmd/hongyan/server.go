@@ -14,9 +14,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"hongyan/admin"
 	"hongyan/internal/clock"
 	"hongyan/internal/config"
 	"hongyan/internal/fault"
+	"hongyan/internal/stream"
 	"hongyan/scheduler"
 	"hongyan/wechat"
 )
@@ -44,6 +46,8 @@ type Server struct {
 	sandbox  *sandbox
 	listener net.Listener
 	app      *fiber.App
+	api      *admin.API
+	stream   *stream.Hub // nil where the API is not served
 	serving  chan error
 }
 
@@ -60,6 +64,9 @@ func (s *Server) Open(ctx context.Context) (err error) {
 	if err := s.schema(ctx); err != nil {
 		return err
 	}
+	if err := s.secrets(ctx); err != nil {
+		return err
+	}
 	s.registry = prometheus.NewRegistry()
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var transport http.RoundTripper = wechat.NewTransport(s.Config.Workers)
@@ -72,8 +79,9 @@ func (s *Server) Open(ctx context.Context) (err error) {
 		workers = 0
 	}
 	s.Scheduler, err = scheduler.New(ctx, scheduler.Options{
-		DB: s.storage.db, Clock: s.Clock, Log: s.Log, Redis: s.storage.redis, Prefix: cmp.Or(s.RedisPrefix, "hongyan:"), Transport: transport, Registry: s.registry,
+		DB: s.storage.db, Clock: s.Clock, Log: s.Log, Redis: s.storage.redis, Prefix: cmp.Or(s.RedisPrefix, redisPrefix), Transport: transport, Registry: s.registry,
 		Vault: s.storage.vault, DataDir: s.Config.DataDir, MaxLateness: maxLateness, Workers: workers, Calls: s.Config.Workers, Timing: s.Timing,
+		CallbackURL: callbackURL(s.Config.PublicURL), Nightly: s.apiJobs(), WebhooksInside: s.Config.WebhooksInside == config.On,
 	})
 	return err
 }
@@ -90,26 +98,49 @@ func (s *Server) schema(ctx context.Context) error {
 	return err
 }
 
-// Start begins to work: the scheduler first, the intake of requests last.
+// Start begins to work: the scheduler first, the intake of requests last. The address is taken before either, because the sandbox's platform is told where pushes go,
+// and has to know its account before the first message is sent to it.
 func (s *Server) Start(ctx context.Context) error {
-	if err := s.Scheduler.Start(ctx); err != nil {
-		return err
-	}
-	s.app = s.routes()
 	var listening net.ListenConfig
 	listener, err := listening.Listen(ctx, "tcp", s.Config.Addr)
 	if err != nil {
-		return errors.Join(fmt.Errorf("listen on %s: %w", s.Config.Addr, err), s.Scheduler.Stop(ctx))
+		return fmt.Errorf("listen on %s: %w", s.Config.Addr, err)
 	}
-	s.listener, s.serving = listener, make(chan error, 1)
+	s.listener = listener
+	if err := s.startRooms(ctx); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	s.serving = make(chan error, 1)
 	go func() { s.serving <- s.app.Listener(listener) }()
 	if s.sandbox != nil {
-		if err := s.sandbox.start(ctx, s); err != nil {
-			return errors.Join(err, s.Stop(ctx))
-		}
+		s.sandbox.act(ctx)
 	}
 	s.Log.Info("ready", "url", s.URL(), "role", string(s.Config.Role))
 	return nil
+}
+
+// startRooms starts all that works without requests.
+func (s *Server) startRooms(ctx context.Context) error {
+	if s.sandbox != nil {
+		if err := s.sandbox.open(ctx, s); err != nil {
+			s.sandbox.stop()
+			return err
+		}
+	}
+	err := s.Scheduler.Start(ctx)
+	if err == nil {
+		s.app = s.routes() //nolint:contextcheck // answers are written under the contexts of their requests
+		if s.stream != nil {
+			err = s.stream.Start(ctx)
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	if s.sandbox != nil {
+		s.sandbox.stop()
+	}
+	return errors.Join(err, s.Scheduler.Stop(ctx))
 }
 
 // URL is where this server can be reached on this machine.
@@ -121,11 +152,19 @@ func (s *Server) Stop(ctx context.Context) error {
 	if s.sandbox != nil {
 		s.sandbox.stop()
 	}
+	errs = append(errs, s.stopStream(ctx)) // or its connections would hold up the intake's end
 	if s.app != nil {
 		errs = append(errs, s.app.ShutdownWithTimeout(s.Config.ShutdownTimeout), <-s.serving)
 	}
 	errs = append(errs, s.Scheduler.Stop(ctx))
 	return errors.Join(errs...)
+}
+
+func (s *Server) stopStream(ctx context.Context) error {
+	if s.stream == nil {
+		return nil
+	}
+	return s.stream.Stop(ctx)
 }
 
 // Close gives the storage back.

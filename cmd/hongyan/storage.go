@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,7 +31,6 @@ type storage struct {
 
 const (
 	databaseFile = "hongyan.db"
-	keyFile      = "secret.key"
 	redisPool    = 40
 )
 
@@ -61,11 +59,7 @@ func openStorage(ctx context.Context, cfg config.Config, clk clock.Clock, log *s
 	if st.redis, err = scheduler.NewRedis(url, cfg.Workers+redisPool); err != nil {
 		return nil, err
 	}
-	key, err := secretKey(cfg)
-	if err != nil {
-		return nil, err
-	}
-	st.vault, err = accounts.NewVault(key)
+	st.vault, err = openVault(cfg)
 	return st, err
 }
 
@@ -108,29 +102,6 @@ type redisLog struct{ log *slog.Logger }
 // Printf implements the logger that go-redis asks for.
 func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
 	l.log.WarnContext(ctx, fmt.Sprintf(format, v...), "from", "redis")
-}
-
-// secretKey is the key that accounts' secrets are sealed with: the configured one, or, embedded, one that is made on the first start and kept beside the data.
-func secretKey(cfg config.Config) ([]byte, error) {
-	if key := cfg.Key(); key != nil {
-		return key, nil
-	}
-	path := filepath.Join(cfg.DataDir, keyFile)
-	key, err := os.ReadFile(path) //nolint:gosec // the data directory is the operator's
-	if err == nil {
-		return key, nil
-	}
-	if !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("read the secret key: %w", err)
-	}
-	key = make([]byte, accounts.KeySize)
-	if _, err := rand.Read(key); err != nil {
-		return nil, fmt.Errorf("make a secret key: %w", err)
-	}
-	if err := os.WriteFile(path, key, 0o600); err != nil {
-		return nil, fmt.Errorf("keep the secret key: %w", err)
-	}
-	return key, nil
 }
 
 // close closes everything that was opened, in reverse order.

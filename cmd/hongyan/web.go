@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -12,13 +13,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"hongyan/accounts"
+	"hongyan/admin"
 	"hongyan/internal/config"
 	"hongyan/internal/fault"
+	"hongyan/internal/lang"
 	"hongyan/wechat/callback"
 )
 
 // bodyLimit is above the largest push that is accepted, so that the callback itself refuses and logs what is larger.
 const bodyLimit = callback.MaxBody + 4096
+
+// headerLimit is the most that the address and the headers of a request have together: a list's filters and a cookie beside those of others.
+const headerLimit = 16 << 10
 
 // pushTimeout is what is left for a push when WeChat gives up after five seconds.
 const pushTimeout = 4500 * time.Millisecond
@@ -27,7 +33,7 @@ const pushTimeout = 4500 * time.Millisecond
 func (s *Server) routes() *fiber.App {
 	app := fiber.New(fiber.Config{
 		// Values of a request are kept by sets that outlive it; without Immutable they would change under them.
-		Immutable: true, DisableStartupMessage: true, BodyLimit: bodyLimit, ReadTimeout: 10 * time.Second, IdleTimeout: 60 * time.Second,
+		Immutable: true, DisableStartupMessage: true, BodyLimit: bodyLimit, ReadBufferSize: headerLimit, ReadTimeout: 10 * time.Second, IdleTimeout: 60 * time.Second,
 		ErrorHandler: s.failed,
 	})
 	app.Get("/healthz", func(c *fiber.Ctx) error { return c.SendString("ok\n") })
@@ -36,40 +42,27 @@ func (s *Server) routes() *fiber.App {
 	if s.Config.Role != config.RoleWorker {
 		app.Get("/wechat/callback/:appid", s.checkURL)
 		app.Post("/wechat/callback/:appid", s.push)
+		s.componentRoutes(app)
+		s.mountAPI(app)
 		app.Get("/", s.page)
 	}
 	return app
 }
 
-// statusOf maps codes of errors to HTTP.
-func statusOf(err error) int {
-	if web, ok := errors.AsType[*fiber.Error](err); ok {
-		return web.Code
-	}
-	switch fault.CodeOf(err) {
-	case fault.Invalid:
-		return http.StatusUnprocessableEntity
-	case fault.NotFound:
-		return http.StatusNotFound
-	case fault.Conflict:
-		return http.StatusConflict
-	case fault.Forbidden:
-		return http.StatusForbidden
-	case fault.Unavailable:
-		return http.StatusServiceUnavailable
-	default:
-		return http.StatusInternalServerError
-	}
-}
-
-// failed answers an error. The text of an internal one stays in the log.
+// failed answers an error in the reader's language. The text of an internal one stays in the log.
 func (s *Server) failed(c *fiber.Ctx, err error) error {
-	status := statusOf(err)
+	if s.api != nil && admin.Owns(c.Path()) {
+		return s.api.Failed(c, err)
+	}
+	status := admin.StatusOf(err)
 	if status >= http.StatusInternalServerError {
 		s.Log.Error("a request failed", "method", c.Method(), "path", c.Path(), "error", err)
-		return c.Status(status).SendString("something went wrong here; the log says what\n")
 	}
-	return c.Status(status).SendString(err.Error() + "\n")
+	text := err.Error()
+	if _, web := errors.AsType[*fiber.Error](err); !web {
+		text = fault.Words(err, lang.Lang(c.AcceptsLanguages("en", "zh")))
+	}
+	return c.Status(status).SendString(text + "\n")
 }
 
 // ready says whether this process can do its work: its storage answers and its schema is current.
@@ -95,12 +88,15 @@ func pushOf(c *fiber.Ctx) callback.Push {
 	}
 }
 
-func callbackConfig(a *accounts.Account) *callback.Config {
+func callbackConfig(appID string, c accounts.Callback) *callback.Config {
 	modes := map[accounts.Mode]callback.Mode{
 		accounts.ModePlain: callback.ModePlain, accounts.ModeCompatible: callback.ModeCompatible, accounts.ModeSafe: callback.ModeSafe,
 	}
-	return &callback.Config{AppID: a.AppID, Token: a.Callback.Token, AESKeys: a.Callback.AESKeys, Mode: modes[a.Callback.Mode]}
+	return &callback.Config{AppID: appID, Token: c.Token, AESKeys: c.AESKeys, Mode: modes[c.Mode]}
 }
+
+// errElsewhere refuses pushes to the address of an account whose pushes come to another one.
+var errElsewhere = errors.New("the account is connected by a scan: its pushes come to the component's address")
 
 // checkURL answers the platform when the callback's address is saved in its console.
 func (s *Server) checkURL(c *fiber.Ctx) error {
@@ -108,16 +104,18 @@ func (s *Server) checkURL(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	echo, err := callback.CheckURL(callbackConfig(account), pushOf(c))
+	echo, err := callback.CheckURL(callbackConfig(account.Pushes()), pushOf(c))
 	if err != nil {
-		return s.refuse(c, account, err)
+		return s.refuse(c.UserContext(), c, slog.Int64("account", account.ID), err)
 	}
 	return c.SendString(echo)
 }
 
-// refuse turns a push away, with a log line and nothing else.
-func (s *Server) refuse(c *fiber.Ctx, account *accounts.Account, err error) error {
-	s.Log.Warn("a push was refused", "account", account.ID, "reason", err.Error(), "bytes", len(c.Body()), "remote", c.IP())
+// refuse turns a push away, with a log line and a note for the next check. whose names the account or component that it is for.
+func (s *Server) refuse(ctx context.Context, c *fiber.Ctx, whose slog.Attr, err error) error {
+	s.Log.LogAttrs(ctx, slog.LevelWarn, "a push was refused",
+		whose, slog.String("reason", err.Error()), slog.Int("bytes", len(c.Body())), slog.String("remote", c.IP()))
+	s.noteRefusal(ctx, whose, err)
 	return c.Status(http.StatusForbidden).SendString("refused: " + err.Error() + "\n")
 }
 
@@ -129,17 +127,32 @@ func (s *Server) push(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	cfg, p, now := callbackConfig(account), pushOf(c), s.Clock.Now()
-	body, err := cfg.Open(now, p)
-	if err != nil {
-		return s.refuse(c, account, err)
+	if account.Connection == accounts.ConnectionComponent {
+		return s.refuse(ctx, c, slog.Int64("account", account.ID), errElsewhere)
 	}
-	event, err := callback.Parse(body)
+	in := inbound{cfg: callbackConfig(account.Pushes()), push: pushOf(c), at: s.Clock.Now()}
+	if in.body, err = in.cfg.Open(in.at, in.push); err != nil {
+		return s.refuse(ctx, c, slog.Int64("account", account.ID), err)
+	}
+	return s.take(ctx, c, account, &in)
+}
+
+// inbound is a push that was opened.
+type inbound struct {
+	cfg  *callback.Config
+	push callback.Push
+	body []byte // clear
+	at   time.Time
+}
+
+// take stores an opened push to an account and answers it.
+func (s *Server) take(ctx context.Context, c *fiber.Ctx, account *accounts.Account, in *inbound) error {
+	event, err := callback.Parse(in.body)
 	if err != nil {
-		return s.refuse(c, account, err)
+		return s.refuse(ctx, c, slog.Int64("account", account.ID), err)
 	}
 	if event.ToUser != account.OriginalID {
-		return s.refuse(c, account, errors.New("it is addressed to another account"))
+		return s.refuse(ctx, c, slog.Int64("account", account.ID), errReceiver)
 	}
 	answer, err := s.Scheduler.Inbound.Receive(ctx, account, &event)
 	if err != nil {
@@ -151,9 +164,9 @@ func (s *Server) push(c *fiber.Ctx) error {
 			reply = r
 		}
 	}
-	out, err := callback.RenderReply(cfg, callback.ReplyMeta{
-		To: event.FromUser, From: event.ToUser, Now: now, Nonce: p.Nonce, Encrypted: p.Encrypted(),
-		JSON: bytes.HasPrefix(bytes.TrimSpace(p.Body), []byte("{")),
+	out, err := callback.RenderReply(in.cfg, callback.ReplyMeta{
+		To: event.FromUser, From: event.ToUser, Now: in.at, Nonce: in.push.Nonce, Encrypted: in.push.Encrypted(),
+		JSON: bytes.HasPrefix(bytes.TrimSpace(in.push.Body), []byte("{")),
 	}, reply)
 	if err != nil {
 		return err
