@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes the secrets that docker-compose.yml reads, once. Existing files are left as they are:
-# changing secret_key makes the stored credentials of the accounts unreadable, so keep a copy of it.
+# the stored credentials of the accounts are read with secret_key, so keep a copy of it. `hongyan rotate-key` changes it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 mkdir -p secrets
