@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -44,11 +43,9 @@ type Server struct {
 	storage  *storage
 	registry *prometheus.Registry
 	sandbox  *sandbox
-	listener net.Listener
-	app      *fiber.App
+	intake   *intake
 	api      *admin.API
 	stream   *stream.Hub // nil where the API is not served
-	serving  chan error
 }
 
 // Open connects to the storage, migrates an embedded one, and puts everything together. It refuses a database whose schema is older than the program.
@@ -106,12 +103,11 @@ func (s *Server) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", s.Config.Addr, err)
 	}
-	s.listener = listener
+	s.intake = &intake{listener: listener}
 	if err := s.startRooms(ctx); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	s.serving = make(chan error, 1)
-	go func() { s.serving <- s.app.Listener(listener) }()
+	s.intake.start()
 	if s.sandbox != nil {
 		s.sandbox.act(ctx)
 	}
@@ -129,7 +125,7 @@ func (s *Server) startRooms(ctx context.Context) error {
 	}
 	err := s.Scheduler.Start(ctx)
 	if err == nil {
-		s.app = s.routes() //nolint:contextcheck // answers are written under the contexts of their requests
+		s.intake.app = s.routes() //nolint:contextcheck // answers are written under the contexts of their requests
 		if s.stream != nil {
 			err = s.stream.Start(ctx)
 		}
@@ -144,7 +140,7 @@ func (s *Server) startRooms(ctx context.Context) error {
 }
 
 // URL is where this server can be reached on this machine.
-func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
+func (s *Server) URL() string { return "http://" + s.intake.listener.Addr().String() }
 
 // Stop ends in two phases: no new requests and batches, then what runs is finished and recorded.
 func (s *Server) Stop(ctx context.Context) error {
@@ -153,10 +149,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.sandbox.stop()
 	}
 	errs = append(errs, s.stopStream(ctx)) // or its connections would hold up the intake's end
-	if s.app != nil {
-		errs = append(errs, s.app.ShutdownWithTimeout(s.Config.ShutdownTimeout), <-s.serving)
-	}
-	errs = append(errs, s.Scheduler.Stop(ctx))
+	errs = append(errs, s.intake.stop(s.Config.ShutdownTimeout), s.Scheduler.Stop(ctx))
 	return errors.Join(errs...)
 }
 
@@ -201,8 +194,8 @@ func serve(ctx context.Context, e env, timing scheduler.Timing) error {
 	select {
 	case <-ctx.Done():
 		log.Info("stopping: what is on the wire is finished first")
-	case failed = <-s.serving:
-		s.serving <- nil
+	case failed = <-s.intake.served:
+		s.intake.served <- nil
 	}
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownTimeout)
 	defer cancel()
