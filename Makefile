@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 PARALLEL ?= 2
-TEST_TIMEOUT ?= 20m
+TEST_TIMEOUT ?= 40m
 FUZZ_TIME ?= 10s
 LINT := go tool -modfile=tools/go.mod golangci-lint
 

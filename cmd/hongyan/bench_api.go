@@ -68,7 +68,11 @@ func (j *apiJob) once(ctx context.Context) (_ *benchLine, err error) {
 		return nil, err
 	}
 	servers := serversCPU()
-	took, err := j.ask(ctx, at.URL, apiRounds)
+	rounds := apiRounds
+	if j.quick {
+		rounds = 1
+	}
+	took, err := j.ask(ctx, at.URL, rounds)
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,7 @@ func TestATokenTakenAwayInTheMiddleOfARunLosesNothing(t *testing.T) {
 	t.Parallel()
 	eachStorage(t, func(t *testing.T, at servers) {
 		const messages = 900
-		in := newInstall(t, setup{servers: at, record: simulator.RecordCompact, fans: messages, follow: true, rate: 400, inFlight: 20})
+		in := newInstall(t, setup{servers: at, record: simulator.RecordCompact, fans: messages, follow: true, rate: 150, inFlight: 20})
 		in.drip("one", onKeyword("one"), dripStep(map[string]any{"delay": "0s"}, "a single message"))
 		in.enter(in.openids, "one")
 		p := in.serve()

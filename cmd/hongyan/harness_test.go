@@ -43,9 +43,22 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
 		os.Exit(child())
 	}
+	dir, err := os.MkdirTemp("", "hongyan")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	racelessDir = dir
+	end := func(code int) {
+		if err := os.RemoveAll(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+		os.Exit(code)
+	}
 	// fasthttp cleans up after its workers in a goroutine that wakes every ten seconds, and keeps the date in another for the life of the process.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
-		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"), goleak.Cleanup(end))
 }
 
 // shortTiming lets what a killed process held be found in a second or two.
@@ -85,13 +98,23 @@ func (in *install) program() string {
 	return self
 }
 
-// buildWithoutRaces builds this test binary without the race detector, under which the embedded database is twenty times slower: a load is no load
-// then.
+// racelessDir is where raceless builds. It is there for as long as the tests run.
+var racelessDir string
+
+// raceless builds this test binary once without the race detector, under which the embedded database is twenty times slower: a load is no load then.
+var raceless = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(racelessDir, "hongyan.test")
+	out, err := exec.Command("go", "test", "-c", "-o", path, ".").CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("build without the race detector: %w: %s", err, out)
+	}
+	return path, err
+})
+
 func buildWithoutRaces(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "hongyan.test")
-	out, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", path, ".").CombinedOutput()
-	require.NoError(t, err, "%s", out)
+	path, err := raceless()
+	require.NoError(t, err)
 	return path
 }
 
