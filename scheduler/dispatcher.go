@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -52,7 +53,7 @@ type Dispatcher struct {
 
 // turns is what the dispatcher remembers about an account between two rounds. Losing it costs nothing but a second look.
 type turns struct {
-	held      time.Time // the lease holds until then
+	lease     lease.Lease
 	next      int64     // key of the source whose turn it is
 	credit    map[deliveries.Source]int
 	cursors   map[deliveries.Source]deliveries.Cursor
@@ -126,7 +127,7 @@ func (d *Dispatcher) hold(ctx context.Context, accountID int64) (*turns, bool, e
 	t := d.turns[accountID]
 	d.mu.Unlock()
 	now := d.clock.Now()
-	if t != nil && now.Before(t.held.Add(-d.lease/2)) {
+	if t != nil && now.Before(t.lease.Until.Add(-d.lease/2)) {
 		return t, true, nil
 	}
 	l, ok, err := d.leases.Acquire(ctx, fmt.Sprintf("dispatch:%d", accountID), d.owner, d.lease)
@@ -139,8 +140,20 @@ func (d *Dispatcher) hold(ctx context.Context, accountID int64) (*turns, bool, e
 		t = &turns{credit: map[deliveries.Source]int{}, cursors: map[deliveries.Source]deliveries.Cursor{}}
 		d.turns[accountID] = t
 	}
-	t.held = l.Until
+	t.lease = l
 	return t, true, nil
+}
+
+// Release gives up the leases of all accounts, so that another process need not wait for their ends. Nothing may be dispatched while it runs.
+func (d *Dispatcher) Release(ctx context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var errs []error
+	for _, t := range d.turns {
+		errs = append(errs, d.leases.Release(ctx, t.lease))
+	}
+	clear(d.turns)
+	return errors.Join(errs...)
 }
 
 // promote moves what fell due into the ready lanes. It looks before it begins a transaction: mostly there is nothing, in every round and for every account.

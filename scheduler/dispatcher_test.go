@@ -1,6 +1,7 @@
 package scheduler_test
 
 import (
+	"context"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -237,6 +238,22 @@ func TestOnlyTheHolderOfTheLeaseDispatchesAndAnotherTakesOver(t *testing.T) {
 		require.Len(t, w.batches(), 2)
 		w.planIDs(d, crowd(21, 5), nil)
 		require.Len(t, w.dispatch(), 2, "who lost the lease does not go on")
+	})
+}
+
+func TestAProcessThatIsStoppedHandsItsAccountsOverAtOnce(t *testing.T) {
+	t.Parallel()
+	testdb.EachRedis(t, func(t *testing.T, r testdb.Redis) {
+		w := newWorld(t, testdb.MySQL(t), setup{
+			clk: clock.System(), redis: r.Client, prefix: r.Prefix, workers: 1, timing: scheduler.Timing{DispatchLease: time.Hour},
+		})
+		d := w.drip(onWord("never"), nil, step("0s", "hello"))
+		for n, s := range []*scheduler.Scheduler{w.s, w.process()} {
+			w.start(s)
+			w.plan(d, w.fans(1), nil)
+			require.Eventually(t, func() bool { return w.tally()[deliveries.StateSent] == n+1 }, time.Minute, 20*time.Millisecond, "process %d does not send", n)
+			require.NoError(t, s.Stop(context.WithoutCancel(t.Context())))
+		}
 	})
 }
 

@@ -226,12 +226,13 @@ func (s *Scheduler) Stop(ctx context.Context) error {
 	s.stop()
 	s.stop = nil
 	s.loops.Wait()
-	if s.sends() {
-		s.asynq.Shutdown()
-		s.urgent.Wait()
-		return s.Watch.Stop(ctx)
+	if !s.sends() {
+		return nil
 	}
-	return nil
+	released := s.dispatcher.Release(ctx)
+	s.asynq.Shutdown()
+	s.urgent.Wait()
+	return errors.Join(released, s.Watch.Stop(ctx))
 }
 
 func (s *Scheduler) dispatchLoop(ctx context.Context) {

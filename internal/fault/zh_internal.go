@@ -42,7 +42,6 @@ var zhInternal = map[string]string{
 	"open the SQLite file for writing":                                         "打开 SQLite 文件写入",
 	"read the state of the migrations":                                         "读取数据库的升级状态",
 	"release the lease %s":                                                     "释放租约 %s",
-	"renew the lease %s":                                                       "续期租约 %s",
 	"set either %s or %s_FILE, not both":                                       "%s 和 %s_FILE 只能设置一个",
 	"set either the SQLite path or the MySQL DSN":                              "SQLite 路径和 MySQL DSN 请只设置一个",
 	"the MySQL DSN":                                                            "MySQL DSN 有误，请检查",
@@ -54,6 +53,5 @@ var zhInternal = map[string]string{
 	"the file cannot be read: %v":                                              "文件无法读取，请检查路径和权限：%v",
 	"the job changed meanwhile; look again":                                    "任务刚刚发生变化，请刷新后重试",
 	"the job is %s; it cannot become %s":                                       "任务当前为 %s，不能变为 %s，请刷新后再试",
-	"the lease %s was taken over":                                              "租约 %s 已被其他进程接管",
 	"this account has no job %d":                                               "该公众号没有编号为 %d 的任务",
 }

@@ -97,43 +97,14 @@ func (s *Store) claim(tx *gorm.DB, name, owner string, now, until time.Time) (ro
 	return held, err
 }
 
-// Renew extends l by ttl from now and returns it with its new end. A lease that has run out can be renewed as
-// long as nobody else has taken it. Errors: Conflict when it was taken or released: its owner must stop.
-func (s *Store) Renew(ctx context.Context, l Lease, ttl time.Duration) (Lease, error) {
-	if err := validate(l.Name, l.Owner, ttl); err != nil {
-		return Lease{}, err
-	}
-	until := s.clock.Now().Add(ttl)
-	found, err := s.update(ctx, l, clock.Millis(until))
-	switch {
-	case err != nil:
-		return Lease{}, fault.Wrap(fault.Unavailable, err, "renew the lease %s", l.Name)
-	case !found:
-		return Lease{}, fault.New(fault.Conflict, "the lease %s was taken over", l.Name)
-	}
-	l.Until = until
-	return l, nil
-}
-
 // Release gives l up, so that another need not wait for its end. Releasing a lease that was taken over
-// does nothing. The row stays, because the fence must not start again.
+// does nothing. The row stays, because the fence must not start again; without an owner, the next
+// Acquire, even by the same one, is a change and gets a new fence.
 func (s *Store) Release(ctx context.Context, l Lease) error {
-	_, err := s.update(ctx, l, 0)
-	return fault.Wrap(fault.Unavailable, err, "release the lease %s", l.Name)
-}
-
-func (s *Store) update(ctx context.Context, l Lease, until int64) (found bool, err error) {
-	owner := l.Owner
-	if until == 0 {
-		owner = "" // the next Acquire, even by the same owner, is then a change and gets a new fence
-	}
-	err = s.db.Tx(ctx, func(tx *gorm.DB) error {
-		result := tx.Exec("UPDATE leases SET until_at = ?, owner = ? WHERE name = ? AND owner = ? AND fence = ?",
-			until, owner, l.Name, l.Owner, l.Fence)
-		found = result.RowsAffected == 1
-		return result.Error
+	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+		return tx.Exec("UPDATE leases SET until_at = 0, owner = '' WHERE name = ? AND owner = ? AND fence = ?", l.Name, l.Owner, l.Fence).Error
 	})
-	return found, err
+	return fault.Wrap(fault.Unavailable, err, "release the lease %s", l.Name)
 }
 
 func validate(name, owner string, ttl time.Duration) error {
