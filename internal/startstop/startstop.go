@@ -1,8 +1,7 @@
 // Package startstop is the one protocol by which background services begin and end.
 //
-// A service embeds Base and gets Start and Stop with their rules; a Group starts several in order and
-// stops them in reverse, in two phases: first the intake stops and what is running may finish,
-// then what is still running is cancelled. The package imports clock and nothing else of ours.
+// A service embeds Base and gets Start and Stop with their rules, in two phases: first nothing new is
+// taken and what is running may finish, then what is still running is cancelled. The package imports nothing of ours.
 package startstop
 
 import (

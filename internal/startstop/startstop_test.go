@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"hongyan/internal/clock"
 	"hongyan/internal/startstop"
 	"hongyan/internal/startstop/startstoptest"
 )
@@ -51,29 +50,10 @@ func polite(name string, j *journal) *startstop.Base {
 	}
 }
 
-// stubborn ends only when it is cancelled.
-func stubborn(name string, j *journal) *startstop.Base {
-	return &startstop.Base{Name: name, Run: func(ctx context.Context, stopping <-chan struct{}) error {
-		<-stopping
-		j.add("asked " + name)
-		<-ctx.Done()
-		j.add("cancelled " + name)
-		return ctx.Err()
-	}}
-}
-
-func newGroup(services ...startstop.Service) *startstop.Group {
-	return startstop.NewGroup(clock.System(), time.Minute, services...)
-}
-
 func TestProtocolHoldsUnderStress(t *testing.T) {
 	t.Parallel()
 	var j journal
 	t.Run("base", func(t *testing.T) { t.Parallel(); startstoptest.Stress(t, polite("a", &j)) })
-	t.Run("group", func(t *testing.T) {
-		t.Parallel()
-		startstoptest.Stress(t, newGroup(polite("a", &j), polite("b", &j)))
-	})
 	t.Run("service that ends by itself", func(t *testing.T) {
 		t.Parallel()
 		startstoptest.Stress(t, &startstop.Base{Run: func(context.Context, <-chan struct{}) error { return nil }})
@@ -129,36 +109,3 @@ func TestFailureAndPanicAreReported(t *testing.T) {
 	}
 }
 
-func TestGroupStopsInReverseOrder(t *testing.T) {
-	t.Parallel()
-	var j journal
-	g := newGroup(polite("db", &j), polite("work", &j), polite("http", &j))
-	require.NoError(t, g.Start(t.Context()))
-	require.NoError(t, g.Stop(t.Context()))
-	require.Equal(t, []string{"start db", "start work", "start http", "stop http", "stop work", "stop db"}, j.all())
-}
-
-func TestGroupThatCannotStartStopsWhatItStarted(t *testing.T) {
-	t.Parallel()
-	var j journal
-	broken := &startstop.Base{Name: "broken", Prepare: func(context.Context) error { return errBroken }}
-	g := newGroup(polite("db", &j), broken, polite("http", &j))
-	require.ErrorIs(t, g.Start(t.Context()), errBroken)
-	require.Equal(t, []string{"start db", "stop db"}, j.all())
-}
-
-func TestGroupCancelsWorkThatOutlivesTheGrace(t *testing.T) {
-	t.Parallel()
-	now := clock.NewManual(time.Unix(0, 0))
-	var j journal
-	g := startstop.NewGroup(now, 10*time.Second, polite("db", &j), stubborn("work", &j))
-	require.NoError(t, g.Start(t.Context()))
-	stopped := make(chan error, 1)
-	go func() { stopped <- g.Stop(context.Background()) }()
-	require.Eventually(t, func() bool { return slices.Contains(j.all(), "asked work") }, time.Second*10, time.Millisecond)
-	now.Advance(9 * time.Second)
-	require.NotContains(t, j.all(), "cancelled work")
-	now.Advance(time.Second)
-	require.ErrorContains(t, <-stopped, "work was cancelled")
-	require.Equal(t, []string{"start db", "asked work", "cancelled work", "stop db"}, j.all())
-}
