@@ -288,7 +288,7 @@ func TestPushesForWhichThereIsNoRoomInTheLineAreActedUponWithoutTheSweeper(t *te
 		running.Go(func() { w.s.Inbound.Run(ctx) })
 		require.Eventually(t, func() bool {
 			return w.number("SELECT COUNT(*) FROM inbox WHERE pending_at IS NOT NULL") == 0
-		}, 20*time.Second, 20*time.Millisecond)
+		}, time.Minute, 20*time.Millisecond)
 		cancel()
 		running.Wait()
 		require.EqualValues(t, pushes, w.number("SELECT COUNT(*) FROM interactions"))

@@ -274,7 +274,7 @@ func TestASlowReceiverHoldsUpNobodyElseAndGetsAFewPostsAtATime(t *testing.T) {
 		var loop sync.WaitGroup
 		w := o.worker("a")
 		loop.Go(func() { w.Loop(ctx) })
-		require.Eventually(t, func() bool { return len(o.entries(b.ID, webhooks.StateDone)) == 30 && len(slow.posts()) == 4 }, 20*time.Second, 5*time.Millisecond)
+		require.Eventually(t, func() bool { return len(o.entries(b.ID, webhooks.StateDone)) == 30 && len(slow.posts()) == 4 }, time.Minute, 5*time.Millisecond)
 		require.Len(t, slow.posts(), 4, "of the thirty, no more than four at a time")
 		cancel()
 		close(release)
@@ -340,7 +340,7 @@ func TestTheLoopPostsWithTheWallClockToo(t *testing.T) {
 	var loop sync.WaitGroup
 	loop.Go(func() { w.Loop(ctx) })
 	o.enqueue(e.ID, events(20)...)
-	require.Eventually(t, func() bool { return len(r.posts()) == 20 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(r.posts()) == 20 }, time.Minute, 5*time.Millisecond)
 	cancel()
 	loop.Wait()
 }

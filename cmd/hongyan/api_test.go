@@ -134,7 +134,7 @@ func TestAMemberPlaysTheSandboxThroughTheAPI(t *testing.T) {
 	require.Eventually(t, func() bool {
 		c.ask(http.MethodGet, "/accounts/1/sandbox/arrivals?openid="+openid[0], nil, &list)
 		return len(list.Items) >= 3 // the welcome, and the two messages of the coupon
-	}, 15*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 	require.Contains(t, list.Items[0].Content, "回复「优惠」领取新人券")
 
 	faults := map[string]any{"path": "/cgi-bin/user/info", "busy": 1, "latency": "1ms"}

@@ -336,7 +336,7 @@ func TestAnAccountConnectedByAScanIsAnsweredAndSentTo(t *testing.T) {
 		push, err = in.sim.Do(t.Context(), simulator.Act{OpenID: in.openids[0], Kind: simulator.ActFollow})
 		require.NoError(t, err)
 		require.Equal(t, simulator.OutcomeReplied, push.Outcome, "%+v", push)
-		require.Eventually(t, func() bool { return len(in.sim.AcceptedTexts(in.openids[0])) == 2 }, 30*time.Second, 20*time.Millisecond)
+		require.Eventually(t, func() bool { return len(in.sim.AcceptedTexts(in.openids[0])) == 2 }, time.Minute, 20*time.Millisecond)
 		require.Equal(t, []string{"welcome", "by kefu"}, in.sim.AcceptedTexts(in.openids[0]))
 		require.Empty(t, in.sim.Calls(simulator.Filter{Path: simulator.PathStableToken}), "the account's secret is not used")
 		require.Len(t, in.sim.Calls(simulator.Filter{Path: simulator.PathAuthorizerToken}), 1)

@@ -39,7 +39,7 @@ func TestAfterAStopReturnedNoCallStarts(t *testing.T) {
 		in.reaches(150, time.Minute)
 		in.holds("message one", func(ctx context.Context) (int, error) { return s.Campaigns.PauseDrip(ctx, change) })
 		two := in.calls("message two")
-		require.Eventually(t, func() bool { return in.calls("message two") > two }, 30*time.Second, 10*time.Millisecond, "the other drip stopped as well")
+		require.Eventually(t, func() bool { return in.calls("message two") > two }, time.Minute, 10*time.Millisecond, "the other drip stopped as well")
 		require.NoError(t, s.Campaigns.ResumeDrip(t.Context(), change))
 
 		in.reaches(in.sim.Counts().Send().Accepted+150, time.Minute)

@@ -159,7 +159,7 @@ func (in *install) balanced(end tally, unknown int64) {
 	require.LessOrEqual(t, sent, accepted, "the ledger says sent of what the platform never accepted")
 	require.LessOrEqual(t, accepted, sent+end[deliveries.StateUnknown], "the platform accepted what the ledger says was not sent")
 	require.LessOrEqual(t, end[deliveries.StateUnknown], unknown, "more unknown deliveries than faults can explain")
-	require.Eventually(t, func() bool { return in.number("SELECT COUNT(*) FROM batches") == 0 }, 30*time.Second, 100*time.Millisecond, "batches are left over")
+	require.Eventually(t, func() bool { return in.number("SELECT COUNT(*) FROM batches") == 0 }, time.Minute, 100*time.Millisecond, "batches are left over")
 	require.Eventually(t, func() bool { return in.number("SELECT COUNT(*) FROM enrolments WHERE state = 'running'") == 0 }, 90*time.Second, 100*time.Millisecond,
 		"enrolments are left with nothing pending")
 }

@@ -206,7 +206,7 @@ func TestAnIdleConnectionGetsASignOfLifeThatMovesItsPositionOn(t *testing.T) {
 			default:
 				return false
 			}
-		}, 20*time.Second, 2*time.Millisecond)
+		}, time.Minute, 2*time.Millisecond)
 		require.Equal(t, []any{last, "", "still here"}, []any{b.id, b.event, b.note})
 		c.leave()
 	})

@@ -129,7 +129,7 @@ func TestFaultsOverTheWire(t *testing.T) {
 					require.Contains(t, string(raw), `"errcode":`+strconv.Itoa(c.code))
 				}
 			}
-			require.Eventually(t, func() bool { return w.sim.Counts().Send().InFlight == 0 }, 5*time.Second, 5*time.Millisecond)
+			require.Eventually(t, func() bool { return w.sim.Counts().Send().InFlight == 0 }, time.Minute, 5*time.Millisecond)
 			requireCounted(t, w.sim, c.accepted, c.code)
 		})
 	}
@@ -149,7 +149,7 @@ func TestCallerWhoHangsUpDuringTheLatencyIsALostAnswer(t *testing.T) {
 		_, err = transport.RoundTrip(req) //nolint:bodyclose // no answer comes
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 	}
-	require.Eventually(t, func() bool { return w.sim.Counts().Send().LostAccepted == 2 }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return w.sim.Counts().Send().LostAccepted == 2 }, time.Minute, 5*time.Millisecond)
 }
 
 func TestFaultsAreSeededAndBounded(t *testing.T) {
