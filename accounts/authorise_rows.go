@@ -15,7 +15,7 @@ import (
 const (
 	stateNoted      = "noted" // a code or a refresh token has come, and no account is connected yet
 	stateAuthorised = "authorised"
-	stateWithdrawn  = "withdrawn"
+	stateWithdrawn  = "withdrawn" // by the owner, or by a member who went back to the manual connection
 )
 
 // ReasonWithdrawn is why an account is stopped whose owner has withdrawn. An authorisation lifts this stop, and no other.

@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 type Component struct { //nolint:recvcheck // String and its kin take values, so that a copied component keeps its secrets too
 	ID      int64
 	AppID   string
+	Name    string // for members; the AppID where nobody gave one
 	BaseURL string // "" is the platform's own
 	Secret  string `json:"-"`
 	// Callback is that of the authorisation events, and of the messages of all accounts that authorised the component. Its mode is always ModeSafe.
@@ -45,11 +47,17 @@ func (c *Component) Platform() *wechat.Component {
 	return c.platform
 }
 
+// maxComponentName is how many characters a component's name may have.
+const maxComponentName = 64
+
 // validate checks everything about a component at once.
 func (c *Component) validate() error {
 	var errs []error
 	if c.AppID == "" || len(c.AppID) > 32 {
 		errs = append(errs, fault.BadField("appid", "required", "give the component's AppID, such as wx0123456789abcdef"))
+	}
+	if len([]rune(c.Name)) > maxComponentName {
+		errs = append(errs, fault.BadField("name", "length", "a component's name has at most %d characters", maxComponentName))
 	}
 	if c.Secret == "" {
 		errs = append(errs, fault.BadField("secret", "required", "give the component's AppSecret"))
@@ -71,6 +79,7 @@ func (c *Component) connect(db *database.DB, clk clock.Clock, vault *Vault) {
 type componentRow struct {
 	ID             int64 `gorm:"primaryKey"`
 	Appid          string
+	Name           string
 	BaseURL        string
 	Secret         []byte
 	CallbackToken  []byte
@@ -87,7 +96,7 @@ func (*componentRow) TableName() string { return "components" }
 
 func (c *Component) seal(v *Vault) (*componentRow, error) {
 	r := &componentRow{
-		ID: c.ID, Appid: c.AppID, BaseURL: c.BaseURL, Ticket: []byte{}, Revision: c.Revision, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
+		ID: c.ID, Appid: c.AppID, Name: c.Name, BaseURL: c.BaseURL, Ticket: []byte{}, Revision: c.Revision, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
 	}
 	var err error
 	if r.Secret, err = v.Seal([]byte(c.Secret)); err != nil {
@@ -98,7 +107,7 @@ func (c *Component) seal(v *Vault) (*componentRow, error) {
 }
 
 func (r *componentRow) open(v *Vault) (*Component, error) {
-	c := &Component{ID: r.ID, AppID: r.Appid, BaseURL: r.BaseURL, Revision: r.Revision, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
+	c := &Component{ID: r.ID, AppID: r.Appid, Name: cmp.Or(r.Name, r.Appid), BaseURL: r.BaseURL, Revision: r.Revision, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
 	secret, err := v.Open(r.Secret)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c, err)

@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 // CreateComponent stores a new component and sets its ID. Errors: Invalid with a field for each problem, Conflict when the AppID exists.
 func (s *Store) CreateComponent(ctx context.Context, c *Component) error {
+	c.Name = cmp.Or(c.Name, c.AppID)
 	if err := c.validate(); err != nil {
 		return err
 	}
@@ -38,20 +40,17 @@ func (s *Store) CreateComponent(ctx context.Context, c *Component) error {
 	return nil
 }
 
-// UpdateComponent changes a component's secret, callback or base URL, as when its keys are rotated; its appid stays. Errors: Invalid with a field for
-// each problem, NotFound, Conflict when somebody changed the component since revision.
+// UpdateComponent changes a component's name, secret, callback or base URL, as when its keys are rotated; its appid stays. Its access token is forgotten
+// with the secret that it was had by. Errors: Invalid with a field for each problem, NotFound, Conflict when somebody changed the component since revision.
 func (s *Store) UpdateComponent(ctx context.Context, id, revision int64, change func(*Component)) (*Component, error) {
-	all, err := s.readComponents(ctx)
+	current, err := s.ReadComponent(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	if all[id] == nil {
-		return nil, fault.New(fault.NotFound, "there is no component %d", id)
-	}
-	changed := *all[id]
+	changed := *current
 	changed.Callback.AESKeys = slices.Clone(changed.Callback.AESKeys)
 	change(&changed)
-	changed.AppID = all[id].AppID
+	changed.AppID, changed.Name = current.AppID, cmp.Or(changed.Name, current.AppID)
 	if err := changed.validate(); err != nil {
 		return nil, err
 	}
@@ -62,11 +61,14 @@ func (s *Store) UpdateComponent(ctx context.Context, id, revision int64, change 
 	}
 	err = s.db.Tx(ctx, func(tx *gorm.DB) error {
 		res := tx.Model(&componentRow{}).Where("id = ? AND revision = ?", id, revision).
-			Select("base_url", "secret", "callback_token", "aes_key", "previous_aes_key", "revision", "updated_at").Updates(r)
+			Select("name", "base_url", "secret", "callback_token", "aes_key", "previous_aes_key", "revision", "updated_at").Updates(r)
 		if res.Error == nil && res.RowsAffected == 0 {
 			return fault.New(fault.Conflict, "the component was changed by somebody else; read it again")
 		}
-		return res.Error
+		if res.Error != nil || changed.Secret == current.Secret {
+			return res.Error
+		}
+		return tx.Exec("DELETE FROM component_tokens WHERE component_id = ?", id).Error
 	})
 	if err != nil {
 		return nil, fmt.Errorf("update component %d: %w", id, err)

@@ -96,7 +96,7 @@ func (s *Store) UpdateSending(ctx context.Context, id, revision int64, change fu
 		res := tx.Model(&row{}).Where("id = ? AND revision = ?", id, revision).
 			Select("policy", "time_zone", "rate_per_second", "in_flight", "revision", "updated_at").Updates(r)
 		if res.Error == nil && res.RowsAffected == 0 {
-			return fault.New(fault.Conflict, "the account was changed by somebody else; read it again")
+			return errAccountChanged
 		}
 		return res.Error
 	})

@@ -21,7 +21,11 @@ type accountView struct {
 	Verified      bool                  `json:"verified"`
 	Sandbox       bool                  `json:"sandbox" doc:"Its fans are invented and its platform is simulated"`
 	Connection    accounts.Connection   `json:"connection" enum:"manual,component"`
+	ComponentID   int64                 `json:"component_id,omitempty" doc:"The component that connects it"`
+	Authorised    bool                  `json:"authorised" doc:"Something may be done in its name: always by its own secret, by a component until the owner withdraws"`
 	CallbackMode  accounts.Mode         `json:"callback_mode" enum:"plain,compatible,safe"`
+	CallbackURL   string                `json:"callback_url,omitempty" doc:"What WeChat's console is given: 服务器地址(URL), or the component's; none while the server has no HONGYAN_PUBLIC_URL"`
+	PreviousKey   bool                  `json:"previous_key" doc:"The EncodingAESKey of before is still accepted"`
 	TimeZone      string                `json:"time_zone"`
 	RatePerSecond int                   `json:"rate_per_second"`
 	InFlight      int                   `json:"in_flight" doc:"Most calls on the wire at once"`
@@ -32,14 +36,18 @@ type accountView struct {
 	UpdatedAt     int64                 `json:"updated_at"`
 }
 
-func showAccount(a **accounts.Account) accountView {
-	x := *a
+func (a *API) showAccount(of **accounts.Account) accountView {
+	x := *of
 	_, callback := x.Pushes()
-	return accountView{
+	v := accountView{
 		ID: x.ID, AppID: x.AppID, OriginalID: x.OriginalID, Name: x.Name, Kind: x.Kind, Verified: x.Verified, Sandbox: x.Sandbox, Connection: x.Connection,
-		CallbackMode: callback.Mode, TimeZone: x.Zone, RatePerSecond: x.RatePerSecond, InFlight: x.InFlight, Stopped: x.Stopped, StoppedReason: x.StoppedReason,
+		ComponentID: x.ComponentID, Authorised: x.Authorised(), CallbackMode: callback.Mode, PreviousKey: len(callback.AESKeys) > 1, TimeZone: x.Zone, RatePerSecond: x.RatePerSecond, InFlight: x.InFlight, Stopped: x.Stopped, StoppedReason: x.StoppedReason,
 		Capabilities: append([]accounts.Capability{}, x.Capabilities()...), CreatedAt: x.CreatedAt, UpdatedAt: x.UpdatedAt,
 	}
+	if a.o.CallbackURL != nil && !x.Sandbox {
+		v.CallbackURL = a.o.CallbackURL(x)
+	}
+	return v
 }
 
 // accountOut is one account. Its ETag is that of the sending policy too: both are one row.
@@ -48,8 +56,8 @@ type accountOut struct {
 	Body accountView
 }
 
-func accountAnswer(a *accounts.Account) *accountOut {
-	return &accountOut{ETag: etag(a.Revision), Body: showAccount(&a)}
+func (a *API) accountAnswer(x *accounts.Account) *accountOut {
+	return &accountOut{ETag: etag(x.Revision), Body: a.showAccount(&x)}
 }
 
 type none struct{}
@@ -69,7 +77,8 @@ func (a *API) accountOps() {
 	register(a, Op{
 		ID: "get-account", Method: http.MethodGet, Path: inAccount, Tag: tagAccounts, Scope: ScopeRead,
 		Summary: lang.Text{ZH: "查看公众号", EN: "Show an account"},
-	}, func(_ context.Context, c *Call, _ *none) (*accountOut, error) { return accountAnswer(c.Account), nil })
+	}, func(_ context.Context, c *Call, _ *none) (*accountOut, error) { return a.accountAnswer(c.Account), nil })
+	a.accountEditOps()
 	register(a, Op{
 		ID: "stop-account", Method: http.MethodPost, Path: inAccount + "/stop", Tag: tagAccounts, Scope: ScopeWrite,
 		Summary: lang.Text{ZH: "停止发送", EN: "Stop all sending of an account"},
@@ -99,7 +108,7 @@ func (a *API) listAccounts(ctx context.Context, c *Call, in *listAccountsIn) (*p
 		}
 		return out, err
 	}
-	return paged(c, in.PageParams, read, func(x **accounts.Account) int64 { return (*x).ID }, showAccount)
+	return paged(c, in.PageParams, read, func(x **accounts.Account) int64 { return (*x).ID }, a.showAccount)
 }
 
 type createAccountIn struct {
@@ -134,7 +143,7 @@ func (a *API) createAccount(ctx context.Context, _ *Call, in *createAccountIn) (
 	if err := a.o.Accounts.CreateAccount(ctx, x); err != nil {
 		return nil, err
 	}
-	return accountAnswer(x), nil
+	return a.accountAnswer(x), nil
 }
 
 type stopAccountOut struct {
@@ -164,7 +173,7 @@ func (a *API) resumeAccount(ctx context.Context, c *Call, _ *none) (*accountOut,
 	if err != nil {
 		return nil, err
 	}
-	return accountAnswer(x), nil
+	return a.accountAnswer(x), nil
 }
 
 func (a *API) setStopped(ctx context.Context, c *Call, stopped bool, reason string) (epoch int64, err error) {

@@ -62,7 +62,11 @@ type jobIn struct {
 	Job int64 `path:"job"`
 }
 
-type listJobsIn struct{ PageParams }
+type listJobsIn struct {
+	PageParams
+	Kind  string     `query:"kind" maxLength:"32" doc:"Only jobs of this kind" example:"fans.sync"`
+	State jobs.State `query:"state" enum:"waiting,running,paused,finished,failed,cancelled" doc:"Only jobs in this state"`
+}
 
 func (a *API) jobOps() {
 	register(a, Op{
@@ -101,11 +105,11 @@ func (a *API) jobOps() {
 
 func (a *API) listJobs(ctx context.Context, c *Call, in *listJobsIn) (*pageOut[jobView], error) {
 	return paged(c, in.PageParams, func(after *int64, n int) ([]jobs.Job, error) {
-		before := int64(0)
+		f := jobs.Filter{AccountID: c.Account.ID, Kind: in.Kind, State: in.State}
 		if after != nil {
-			before = *after
+			f.Before = *after
 		}
-		return a.o.Jobs.FindJobs(ctx, c.Account.ID, before, n)
+		return a.o.Jobs.FindJobs(ctx, f, n)
 	}, func(j *jobs.Job) int64 { return j.ID }, func(j *jobs.Job) jobView { return showJob(j, c.Lang) })
 }
 

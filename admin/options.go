@@ -51,8 +51,23 @@ type Options struct {
 	Webhooks    *webhooks.Store
 	// Stream serves live updates; nil serves none.
 	Stream *stream.Hub
+	// Authoriser makes the addresses at which owners of accounts authorise a component.
+	Authoriser *accounts.Authoriser
+	// CallbackURL is what an account's console is given as the server's address, "" while PublicURL is not known.
+	CallbackURL func(*accounts.Account) string
+	// ComponentURLs are what a component's console is given, empty while PublicURL is not known.
+	ComponentURLs func(appID string) ComponentURLs
+	// Remote is the address of who makes a request, past the proxies that are trusted; nil: the other end of the connection.
+	Remote func(*fiber.Ctx) string
 	// Sandbox plays the platform for sandbox accounts; nil when this process has none.
 	Sandbox Sandbox
+}
+
+// ComponentURLs are where the platform and browsers reach a component of this installation.
+type ComponentURLs struct {
+	Events     string // 授权事件接收URL
+	Messages   string // 消息与事件接收URL, with $APPID$ for the account
+	Authorised string // where an owner's browser comes back to
 }
 
 // API is the mounted API.
@@ -77,6 +92,9 @@ const (
 
 // Mount adds the API to app, which has to be Immutable: values of a request are kept by sets that outlive it.
 func Mount(app *fiber.App, o Options) *API {
+	if o.Remote == nil {
+		o.Remote = (*fiber.Ctx).IP
+	}
 	a := &API{o: o, members: NewMembers(o.DB, o.Clock), rates: newRates(o.Redis, o.Prefix, o.Clock), keys: newKeys(o.DB, o.Clock)}
 	a.huma = newHuma(app, a)
 	a.resources()
@@ -89,6 +107,7 @@ func (a *API) resources() {
 	a.sessionOps()
 	a.tokenOps()
 	a.accountOps()
+	a.componentOps()
 	a.policyOps()
 	a.checkOps()
 	a.jobOps()

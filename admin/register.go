@@ -157,7 +157,7 @@ func (p plain) Unwrap() huma.Context { return p.humaContext }
 
 // admit decides whether a request may go on, and finds out what it is about.
 func (a *API) admit(ctx huma.Context, op *Op, c *Call) error {
-	c.remote = humafiber.Unwrap(ctx).IP()
+	c.remote = a.o.Remote(humafiber.Unwrap(ctx))
 	if err := a.authenticate(ctx, op, c); err != nil {
 		return err
 	}

@@ -2,10 +2,12 @@ package admin
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"hongyan/accounts"
 	"hongyan/fans"
 )
 
@@ -35,6 +37,10 @@ func samples(t *testing.T, w *world) map[string]sample {
 	_, err := w.api.members.CreateToken(t.Context(), spare)
 	require.NoError(t, err)
 	out["token"] = sample{id(spare.ID), of(other.ID)}
+	// Components belong to no account: any member may use them.
+	component := &accounts.Component{AppID: "wxc0ffee", Name: "开放平台", Secret: "component-secret", Callback: accounts.Callback{Token: "token-of-component", AESKeys: []string{strings.Repeat("k", 43)}}}
+	require.NoError(t, w.o.Accounts.CreateComponent(t.Context(), component))
+	out["component"] = sample{id(component.ID), id(component.ID)}
 	w.fanSamples(out)
 	w.webhookSamples(out)
 	w.dripSamples(out)

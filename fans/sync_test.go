@@ -50,7 +50,7 @@ func (w *syncWorld) all() []*Fan {
 
 func (w *syncWorld) lastJob() *jobs.Job {
 	w.t.Helper()
-	list, err := w.jobs.FindJobs(w.t.Context(), account, 0, 1)
+	list, err := w.jobs.FindJobs(w.t.Context(), jobs.Filter{AccountID: account}, 1)
 	require.NoError(w.t, err)
 	return &list[0]
 }

@@ -25,6 +25,7 @@ func (s *Server) mountAPI(app *fiber.App) {
 	o.Mirror, o.Blacklister, o.Events = sch.Mirror, sch.Blacklister, sch.Events
 	s.stream = stream.NewHub(s.storage.db, s.Clock, s.Log)
 	o.Webhooks, o.Stream = sch.Webhooks, s.stream
+	o.Authoriser, o.Remote, o.CallbackURL, o.ComponentURLs = sch.Authoriser, s.remote, callbackURL(s.Config.PublicURL), componentURLs(s.Config.PublicURL)
 	if s.sandbox != nil {
 		o.Sandbox = sandboxControl{s.sandbox.sim}
 	}

@@ -194,7 +194,7 @@ func (w *benchWorker) newestJob(ctx context.Context) (syncProgress, error) {
 	if err != nil {
 		return syncProgress{}, err
 	}
-	list, err := w.server.Scheduler.Jobs.FindJobs(ctx, a.ID, 0, 1)
+	list, err := w.server.Scheduler.Jobs.FindJobs(ctx, jobs.Filter{AccountID: a.ID}, 1)
 	if err != nil || len(list) == 0 {
 		return syncProgress{}, errors.Join(err, errors.New("there is no job"))
 	}
@@ -267,7 +267,7 @@ func (j *syncJob) check(ctx context.Context) func(*Server) error {
 }
 
 func (j *syncJob) compare(ctx context.Context, s *Server, rows int64, ours, theirs *platformFans) error {
-	job, err := s.Scheduler.Jobs.FindJobs(ctx, j.account, 0, 1)
+	job, err := s.Scheduler.Jobs.FindJobs(ctx, jobs.Filter{AccountID: j.account}, 1)
 	if err != nil {
 		return err
 	}

@@ -143,7 +143,7 @@ func callbackURL(public string) func(*accounts.Account) string {
 		case public == "":
 			return ""
 		case a.Component != nil:
-			return public + "/wechat/component/" + a.Component.AppID + "/callback/$APPID$"
+			return componentURLs(public)(a.Component.AppID).Messages
 		default:
 			return public + "/wechat/callback/" + a.AppID
 		}

@@ -28,6 +28,17 @@ func (s *Server) componentRoutes(app *fiber.App) {
 	app.Get("/wechat/component/:appid/authorised", s.authorised)
 }
 
+// componentURLs are the addresses of these routes as the platform's console wants them.
+func componentURLs(public string) func(appID string) admin.ComponentURLs {
+	return func(appID string) admin.ComponentURLs {
+		if public == "" {
+			return admin.ComponentURLs{}
+		}
+		at := public + "/wechat/component/" + appID
+		return admin.ComponentURLs{Events: at + "/events", Messages: at + "/callback/$APPID$", Authorised: at + "/authorised"}
+	}
+}
+
 func (s *Server) component(ctx context.Context, c *fiber.Ctx) (*accounts.Component, error) {
 	return s.Scheduler.Accounts.FindComponentByAppID(ctx, c.Params("appid"))
 }

@@ -35,6 +35,8 @@ func (s *Server) routes() *fiber.App {
 		// Values of a request are kept by sets that outlive it; without Immutable they would change under them.
 		Immutable: true, DisableStartupMessage: true, BodyLimit: bodyLimit, ReadBufferSize: headerLimit, ReadTimeout: 10 * time.Second, IdleTimeout: 60 * time.Second,
 		ErrorHandler: s.failed,
+		// Without this Fiber believes the X-Forwarded headers of everybody. Whose address it is, see remote.
+		EnableTrustedProxyCheck: true, TrustedProxies: proxyTexts(s.Config.TrustedProxies),
 	})
 	app.Get("/healthz", func(c *fiber.Ctx) error { return c.SendString("ok\n") })
 	app.Get("/readyz", s.ready)
@@ -114,7 +116,7 @@ func (s *Server) checkURL(c *fiber.Ctx) error {
 // refuse turns a push away, with a log line and a note for the next check. whose names the account or component that it is for.
 func (s *Server) refuse(ctx context.Context, c *fiber.Ctx, whose slog.Attr, err error) error {
 	s.Log.LogAttrs(ctx, slog.LevelWarn, "a push was refused",
-		whose, slog.String("reason", err.Error()), slog.Int("bytes", len(c.Body())), slog.String("remote", c.IP()))
+		whose, slog.String("reason", err.Error()), slog.Int("bytes", len(c.Body())), slog.String("remote", s.remote(c)))
 	s.noteRefusal(ctx, whose, err)
 	return c.Status(http.StatusForbidden).SendString("refused: " + err.Error() + "\n")
 }

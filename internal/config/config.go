@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -85,6 +86,8 @@ type Config struct {
 	Sandbox           Switch        // HONGYAN_SANDBOX: an account of invented fans on the simulator
 	Workers           int           // HONGYAN_WORKERS: most platform calls in flight in this process
 	WebhooksInside    Switch        // HONGYAN_WEBHOOKS_INSIDE: whether webhooks may reach addresses inside of the own network, on or off
+	// TrustedProxies, HONGYAN_TRUSTED_PROXIES: whose X-Forwarded-For is believed; none unless it is set.
+	TrustedProxies []netip.Prefix
 }
 
 // Embedded reports whether database and queue live inside this process.
@@ -106,8 +109,8 @@ func decodeKey(text Secret) []byte {
 
 // String shows the settings without the secrets, for the log line at the start.
 func (c Config) String() string {
-	return fmt.Sprintf("addr=%s data_dir=%s mysql_dsn=%s redis_url=%s secret_key=%s secret_key_previous=%s role=%s log_level=%s log_format=%s shutdown_timeout=%s public_url=%s sandbox=%s workers=%d webhooks_inside=%s",
-		c.Addr, c.DataDir, c.MySQLDSN, c.RedisURL, c.SecretKey, c.SecretKeyPrevious, c.Role, c.LogLevel, c.LogFormat, c.ShutdownTimeout, c.PublicURL, c.Sandbox, c.Workers, c.WebhooksInside)
+	return fmt.Sprintf("addr=%s data_dir=%s mysql_dsn=%s redis_url=%s secret_key=%s secret_key_previous=%s role=%s log_level=%s log_format=%s shutdown_timeout=%s public_url=%s sandbox=%s workers=%d webhooks_inside=%s trusted_proxies=%v",
+		c.Addr, c.DataDir, c.MySQLDSN, c.RedisURL, c.SecretKey, c.SecretKeyPrevious, c.Role, c.LogLevel, c.LogFormat, c.ShutdownTimeout, c.PublicURL, c.Sandbox, c.Workers, c.WebhooksInside, c.TrustedProxies)
 }
 
 const (

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -44,6 +45,7 @@ func settings() []setting {
 		{name: "sandbox", byDefault: string(Auto), help: "an account of invented fans on the simulator: auto, on or off"},
 		{name: "workers", byDefault: "50", help: "most platform calls in flight in this process"},
 		{name: "webhooks_inside", byDefault: string(Off), help: "whether webhooks may reach addresses inside of the own network: on or off"},
+		{name: "trusted_proxies", help: "addresses and networks of proxies whose X-Forwarded-For is believed, separated by commas"},
 	}
 }
 
@@ -190,7 +192,38 @@ func build(k *koanf.Koanf) (Config, error) {
 		errs = append(errs, bad("WORKERS", "format", "%q is not a whole number", k.String("workers")))
 		c.Workers = 1
 	}
+	if c.TrustedProxies, err = proxiesOf(k); err != nil {
+		errs = append(errs, err)
+	}
 	return c, errors.Join(errs...)
+}
+
+// proxiesOf reads a list of addresses and networks: a text with commas, or a list in the file.
+func proxiesOf(k *koanf.Koanf) ([]netip.Prefix, error) {
+	texts := k.Strings("trusted_proxies")
+	if len(texts) == 0 {
+		texts = strings.Split(k.String("trusted_proxies"), ",")
+	}
+	var out []netip.Prefix
+	var errs []error
+	for _, text := range texts {
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		network, err := netip.ParsePrefix(text)
+		if one, again := netip.ParseAddr(text); again == nil {
+			network, err = netip.PrefixFrom(one.WithZone(""), one.BitLen()), nil
+		}
+		switch {
+		case err != nil || network.Addr().Is4In6():
+			errs = append(errs, bad("TRUSTED_PROXIES", "format", "%q is neither an address nor a network, as in 10.0.0.5 or 10.0.0.0/8", text))
+		case network.Bits() == 0:
+			errs = append(errs, bad("TRUSTED_PROXIES", "everybody", "%q is everybody, who could then claim any address; name your proxies", text))
+		default:
+			out = append(out, network.Masked())
+		}
+	}
+	return out, errors.Join(errs...)
 }
 
 func variable(key string) string { return Prefix + strings.ToUpper(key) }

@@ -63,12 +63,26 @@ func (s *Store) FindJob(ctx context.Context, accountID, id int64) (*Job, error) 
 	return &found[0], nil
 }
 
-// FindJobs lists an account's newest jobs, at most n with an id below before; 0 means from the newest on.
-func (s *Store) FindJobs(ctx context.Context, accountID, before int64, n int) ([]Job, error) {
-	if before <= 0 {
-		before = 1<<63 - 1
+// Filter narrows a list of jobs; "" and 0 leave a part open.
+type Filter struct {
+	AccountID int64 // always counts: 0 is the whole installation's own
+	Kind      string
+	State     State
+	Before    int64 // only ids below this one
+}
+
+// FindJobs lists the newest jobs, at most n.
+func (s *Store) FindJobs(ctx context.Context, f Filter, n int) ([]Job, error) {
+	where, args := "account_id = ?", []any{f.AccountID}
+	and := func(given bool, condition string, value any) {
+		if given {
+			where, args = where+" AND "+condition, append(args, value)
+		}
 	}
-	return readJobs(s.db.Read(ctx), "account_id = ? AND id < ? ORDER BY id DESC LIMIT ?", accountID, before, n)
+	and(f.Before > 0, "id < ?", f.Before)
+	and(f.Kind != "", "kind = ?", f.Kind)
+	and(f.State != "", "state = ?", f.State)
+	return readJobs(s.db.Read(ctx), where+" ORDER BY id DESC LIMIT ?", append(args, n)...)
 }
 
 // Pause holds a job: a running one stops before its next step. Errors: NotFound; Conflict when it has ended or is paused.
