@@ -1,7 +1,9 @@
 package accounts
 
 import (
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -53,6 +55,36 @@ func TestAnAccountIsChangedAtOneRevisionAndWhatIsLeftOutStays(t *testing.T) {
 		got, err = s.ReadAccount(t.Context(), a.ID)
 		require.NoError(t, err)
 		require.Equal(t, []any{"茶馆", int64(3)}, []any{got.Name, got.Revision}, "a refused change stores nothing")
+	})
+}
+
+func TestOfChangesOfAnAccountAtTheSameTimeOneWins(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, s *Store, _ *clock.Manual) {
+		a := valid()
+		require.NoError(t, s.CreateAccount(t.Context(), a))
+		var all sync.WaitGroup
+		begin, errs := make(chan struct{}), make([]error, 16)
+		for i := range errs {
+			all.Go(func() {
+				<-begin
+				_, errs[i] = s.UpdateAccount(t.Context(), a.ID, 1, AccountPatch{Name: new(strconv.Itoa(i))})
+			})
+		}
+		close(begin)
+		all.Wait()
+		won := -1
+		for i, err := range errs {
+			if err == nil {
+				require.Equal(t, -1, won)
+				won = i
+				continue
+			}
+			require.True(t, fault.Is(err, fault.Conflict), "%v", err)
+		}
+		got, err := s.ReadAccount(t.Context(), a.ID)
+		require.NoError(t, err)
+		require.Equal(t, []any{strconv.Itoa(won), int64(2)}, []any{got.Name, got.Revision})
 	})
 }
 
@@ -184,12 +216,16 @@ func TestOnlyALaterAuthorisationTakesAnAccountFromItsMembersAgain(t *testing.T) 
 	eachScan(t, simulator.Switches{}, func(t *testing.T, w *scanWorld) {
 		known := w.grant()
 		id := w.account().ID
+		w.lose(simulator.PathQueryAuth, "before")
+		w.grant(1, 15) // its code is to be exchanged later
+		w.lose(simulator.PathQueryAuth, "")
 		w.hold()
 		w.grant(1)
 		events := w.take()
-		w.clk.Advance(10 * time.Second)
+		w.clk.Advance(10 * time.Minute)
 		_, err := w.patch(byHand())
 		require.NoError(t, err)
+		require.Zero(t, w.count("SELECT COUNT(*) FROM authorisations WHERE due_at > 0 OR LENGTH(code) > 0"))
 		for range 2 {
 			for _, e := range events {
 				require.NoError(t, w.act(e))

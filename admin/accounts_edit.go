@@ -11,9 +11,10 @@ import (
 type (
 	// callbackPatch is what is changed about pushes.
 	callbackPatch struct {
-		Mode  *accounts.Mode `json:"mode,omitempty" enum:"plain,compatible,safe"`
-		Token *string        `json:"token,omitempty" minLength:"3" maxLength:"32" writeOnly:"true"`
-		keysIn
+		Mode           *accounts.Mode `json:"mode,omitempty" enum:"plain,compatible,safe"`
+		Token          *string        `json:"token,omitempty" minLength:"3" maxLength:"32" writeOnly:"true"`
+		AESKeys        []string       `json:"aes_keys,omitempty" maxItems:"2" writeOnly:"true" doc:"The new EncodingAESKey; the one in use stays accepted as the previous one. Two are both of them"`
+		ForgetPrevious bool           `json:"forget_previous_key,omitempty" writeOnly:"true" doc:"Accept the previous key no more"`
 	}
 	updateAccountIn struct {
 		Body struct {

@@ -53,19 +53,14 @@ type (
 	updateComponentIn struct {
 		Component int64 `path:"component"`
 		Body      struct {
-			Name   *string `json:"name,omitempty" minLength:"1" maxLength:"64"`
-			Secret *string `json:"secret,omitempty" minLength:"1" maxLength:"64" writeOnly:"true"`
-			Token  *string `json:"token,omitempty" minLength:"3" maxLength:"32" writeOnly:"true"`
-			keysIn
+			Name           *string  `json:"name,omitempty" minLength:"1" maxLength:"64"`
+			Secret         *string  `json:"secret,omitempty" minLength:"1" maxLength:"64" writeOnly:"true"`
+			Token          *string  `json:"token,omitempty" minLength:"3" maxLength:"32" writeOnly:"true"`
+			AESKeys        []string `json:"aes_keys,omitempty" maxItems:"2" writeOnly:"true" doc:"The new EncodingAESKey; the one in use stays accepted as the previous one. Two are both of them"`
+			ForgetPrevious bool     `json:"forget_previous_key,omitempty" writeOnly:"true" doc:"Accept the previous key no more"`
 		}
 	}
 )
-
-// keysIn is how EncodingAESKeys are changed.
-type keysIn struct {
-	AESKeys        []string `json:"aes_keys,omitempty" maxItems:"2" writeOnly:"true" doc:"The new EncodingAESKey; the one in use stays accepted as the previous one. Two are both of them"`
-	ForgetPrevious bool     `json:"forget_previous_key,omitempty" writeOnly:"true" doc:"Accept the previous key no more"`
-}
 
 func (a *API) componentOps() {
 	register(a, Op{

@@ -145,6 +145,12 @@ func (x *scanServer) scan() string {
 	x.t.Helper()
 	address, _, err := x.s.Scheduler.Authoriser.Address(x.t.Context(), x.comp.ID, accounts.Page{Redirect: "http://callback.invalid" + componentPath + "/authorised"})
 	require.NoError(x.t, err)
+	return x.agree(address)
+}
+
+// agree does that at a page whose address is known.
+func (x *scanServer) agree(address string) string {
+	x.t.Helper()
 	req, err := http.NewRequestWithContext(x.t.Context(), http.MethodGet, address+"&agree=1&authorizer_appid="+scannedAppID, http.NoBody)
 	require.NoError(x.t, err)
 	resp, err := x.sim.RoundTripper().RoundTrip(req)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -137,6 +138,29 @@ func TestStorageIsEmbeddedOrServersNeverHalf(t *testing.T) {
 		require.NotEmpty(t, fault.Fields(err), name)
 		require.Equal(t, c.field, fault.Fields(err)[0].Field, name)
 	}
+}
+
+func TestTrustedProxiesAreAddressesAndNetworksAndNeverEverybody(t *testing.T) {
+	t.Parallel()
+	want := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.5/32"), netip.MustParsePrefix("2001:db8::1/128")}
+	c, err := load(t, "HONGYAN_TRUSTED_PROXIES=10.1.2.3/8, 192.0.2.5,2001:db8::1,")
+	require.NoError(t, err)
+	require.Equal(t, want, c.TrustedProxies)
+	require.Contains(t, c.String(), "trusted_proxies=[10.0.0.0/8 192.0.2.5/32 2001:db8::1/128]")
+	path := filepath.Join(t.TempDir(), "hongyan.yaml")
+	for _, text := range []string{"trusted_proxies: [10.0.0.0/8, 192.0.2.5, '2001:db8::1']\n", "trusted_proxies: 10.0.0.0/8,192.0.2.5,2001:db8::1\n"} {
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		c, err = load(t, "HONGYAN_CONFIG="+path)
+		require.NoError(t, err)
+		require.Equal(t, want, c.TrustedProxies, text)
+	}
+	_, err = load(t, "HONGYAN_TRUSTED_PROXIES=0.0.0.0/0,::/0,proxy.example.com,10.0.0.0/33,::ffff:10.0.0.0/104")
+	var rules []string
+	for _, f := range fault.Fields(err) {
+		require.Equal(t, "HONGYAN_TRUSTED_PROXIES", f.Field)
+		rules = append(rules, f.Rule)
+	}
+	require.Equal(t, []string{"everybody", "everybody", "format", "format", "format"}, rules)
 }
 
 func TestUnknownKeysInTheFileAreRefused(t *testing.T) {
