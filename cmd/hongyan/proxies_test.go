@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -73,9 +72,7 @@ func newProxied(t *testing.T) *proxied {
 func (p *proxied) left(from string, forwarded ...string) int {
 	p.t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
-	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-		return dialer.DialContext(ctx, network, address)
-	}}
+	transport := &http.Transport{DialContext: dialer.DialContext}
 	defer transport.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(p.t.Context(), http.MethodPost, p.url+"/api/v1/login", strings.NewReader(`{"name":"nobody","password":"wrong password"}`))
 	require.NoError(p.t, err)
