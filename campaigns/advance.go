@@ -84,13 +84,17 @@ func (r *run) key() deliveries.OpenKey {
 	return deliveries.OpenKey{FanID: r.fanID, Occurrence: r.occurrence}
 }
 
+// fanSlice is how many fans' runs in drips are read by one statement. MariaDB reads the whole table for a longer list when its statistics are old, as they are
+// while very many enter at once, or walks all runs of a drip and waits for those that are locked.
+const fanSlice = 100
+
 // lockRuns reads the running enrolments of fans and keeps them locked: who holds them sees every end that was recorded before, so
 // that of two workers that end a step's last two messages at once, one moves the run on.
 func (s *Store) lockRuns(tx *gorm.DB, accountID, campaignID int64, fanIDs []int64) ([]*run, error) {
 	var out []*run
-	for chunk := range slices.Chunk(database.SortedSet(fanIDs), database.ChunkSize) {
+	for chunk := range slices.Chunk(database.SortedSet(fanIDs), fanSlice) {
 		err := database.EachRow(tx, scanRun(func(r *run) { out = append(out, r) }),
-			"SELECT "+runColumns+" FROM enrolments WHERE campaign_id = ? AND fan_id IN ? AND account_id = ? AND state = ? ORDER BY fan_id, occurrence"+s.DB.Dialect().ForUpdate(),
+			"SELECT "+runColumns+" FROM enrolments WHERE campaign_id = ? AND fan_id IN ? AND +account_id = ? AND state = ? ORDER BY fan_id, occurrence"+s.DB.Dialect().ForUpdate(),
 			campaignID, chunk, accountID, runRunning)
 		if err != nil {
 			return nil, fmt.Errorf("lock runs: %w", err)

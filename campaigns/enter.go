@@ -149,23 +149,32 @@ type past struct {
 
 // history reads, for all candidates, the latest run and those that their interactions began.
 func (e *entry) history() (past, error) {
+	return e.runs(e.waiting, " OR occurrence = (SELECT MAX(x.occurrence) FROM enrolments x WHERE x.campaign_id = e.campaign_id AND x.fan_id = e.fan_id)")
+}
+
+// runs reads the runs that the candidates' interactions began, and those for which another condition on enrolments e holds.
+func (e *entry) runs(of []candidate, or string) (past, error) {
 	p := past{last: map[dripFan]*run{}, entered: map[dripAct]*run{}}
 	var campaignIDs, fanIDs, interactionIDs []int64
-	for _, c := range e.waiting {
+	for _, c := range of {
 		act := &e.in.Acts[c.act]
 		campaignIDs, fanIDs, interactionIDs = append(campaignIDs, c.drip.ID), append(fanIDs, act.Fan.ID), append(interactionIDs, act.InteractionID)
 	}
-	err := database.EachRow(e.tx, scanRun(func(r *run) {
-		key := dripFan{r.campaignID, r.fanID}
-		if p.last[key] == nil || r.occurrence > p.last[key].occurrence {
-			p.last[key] = r
+	// The zero leaves MariaDB the index of fans: with old statistics it would take the drip for small, and walk all its runs.
+	byAct, acts := database.Among("interaction_id", database.SortedSet(interactionIDs))
+	for chunk := range slices.Chunk(database.SortedSet(fanIDs), fanSlice) {
+		byFan, fans := database.Among("fan_id", chunk)
+		err := database.EachRow(e.tx, scanRun(func(r *run) {
+			key := dripFan{r.campaignID, r.fanID}
+			if p.last[key] == nil || r.occurrence > p.last[key].occurrence {
+				p.last[key] = r
+			}
+			p.entered[dripAct{key, r.interactionID}] = r
+		}), "SELECT "+runColumns+" FROM enrolments e WHERE campaign_id + 0 IN ? AND "+byFan+" AND ("+byAct+or+")",
+			slices.Concat([]any{database.SortedSet(campaignIDs)}, fans, acts)...)
+		if err != nil {
+			return p, fmt.Errorf("read earlier runs: %w", err)
 		}
-		p.entered[dripAct{key, r.interactionID}] = r
-	}), "SELECT "+runColumns+" FROM enrolments e WHERE campaign_id IN ? AND fan_id IN ? AND (interaction_id IN ? OR occurrence = "+
-		"(SELECT MAX(x.occurrence) FROM enrolments x WHERE x.campaign_id = e.campaign_id AND x.fan_id = e.fan_id))",
-		database.SortedSet(campaignIDs), database.SortedSet(fanIDs), database.SortedSet(interactionIDs))
-	if err != nil {
-		return p, fmt.Errorf("read earlier runs: %w", err)
 	}
 	return p, nil
 }
@@ -266,7 +275,7 @@ func (e *entry) sortOut(chosen []candidate) error {
 	if len(chosen) == 0 {
 		return nil
 	}
-	stored, err := e.history()
+	stored, err := e.runs(chosen, "")
 	if err != nil {
 		return err
 	}

@@ -102,7 +102,7 @@ func (m *mover) react(r *run, v *version, act *Act) {
 // concerned finds the drips that have runs which the acts may end or move on, with their fans.
 func (s *Store) concerned(tx *gorm.DB, accountID int64, index *reactions, acts map[int64]*Act) (map[int64][]int64, error) {
 	out := map[int64][]int64{}
-	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(acts)), database.ChunkSize) {
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(acts)), fanSlice) {
 		err := database.EachRow(tx, func(rows *sql.Rows) error {
 			var campaignID, versionID, fanID int64
 			if err := rows.Scan(&campaignID, &versionID, &fanID); err != nil {

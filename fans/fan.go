@@ -77,9 +77,10 @@ func scanFan(into func(*Fan)) func(*sql.Rows) error {
 func (s *Store) ByIDs(tx *gorm.DB, accountID int64, ids []int64) (map[int64]*Fan, error) {
 	out := make(map[int64]*Fan, len(ids))
 	// The plus keeps SQLite from walking the account's index instead of looking the ids up; so everywhere that rows are asked for by id.
-	for chunk := range slices.Chunk(ids, database.ChunkSize) {
+	for chunk := range slices.Chunk(database.SortedSet(ids), database.ChunkSize) {
+		among, args := database.Among("id", chunk)
 		err := database.EachRow(tx, scanFan(func(f *Fan) { out[f.ID] = f }),
-			"SELECT "+fanColumns+" FROM fans WHERE id IN ? AND +account_id = ?", chunk, accountID)
+			"SELECT "+fanColumns+" FROM fans WHERE "+among+" AND +account_id = ?", append(args, accountID)...)
 		if err != nil {
 			return nil, fmt.Errorf("read fans: %w", err)
 		}

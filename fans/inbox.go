@@ -217,8 +217,9 @@ func (b *Inbox) Claim(ctx context.Context, owner string, ids []int64, lease time
 	err := b.db.Tx(ctx, func(tx *gorm.DB) error {
 		// Which rows were free is read under their locks and not recognised by their new owner: two goroutines of one owner may ask in the same millisecond.
 		var err error
-		out, err = scanInbox(tx, "SELECT "+inboxColumns+" FROM inbox WHERE id IN ? AND pending_at IS NOT NULL AND lease_until < ? ORDER BY id"+b.db.Dialect().ForUpdate(),
-			database.SortedSet(ids), now.UnixMilli())
+		among, args := database.Among("id", database.SortedSet(ids))
+		out, err = scanInbox(tx, "SELECT "+inboxColumns+" FROM inbox WHERE "+among+" AND pending_at IS NOT NULL AND lease_until < ? ORDER BY id"+b.db.Dialect().ForUpdate(),
+			append(args, now.UnixMilli())...)
 		if err != nil || len(out) == 0 {
 			return err
 		}
@@ -227,7 +228,8 @@ func (b *Inbox) Claim(ctx context.Context, owner string, ids []int64, lease time
 			free[i] = r.ID
 			r.Tries++
 		}
-		return tx.Exec("UPDATE inbox SET owner = ?, lease_until = ?, tries = tries + 1 WHERE id IN ?", owner, now.Add(lease).UnixMilli(), free).Error
+		among, args = database.Among("id", free)
+		return tx.Exec("UPDATE inbox SET owner = ?, lease_until = ?, tries = tries + 1 WHERE "+among, append([]any{owner, now.Add(lease).UnixMilli()}, args...)...).Error
 	})
 	if err != nil {
 		return nil, fmt.Errorf("claim pushes: %w", err)
@@ -270,7 +272,8 @@ func (b *Inbox) OwnWaiting(ctx context.Context, limit int) ([]int64, error) {
 
 // Done ends the work on rows: they are pending no more.
 func (b *Inbox) Done(tx *gorm.DB, ids []int64) error {
-	if err := tx.Exec("UPDATE inbox SET pending_at = NULL WHERE id IN ?", database.SortedSet(ids)).Error; err != nil {
+	among, args := database.Among("id", database.SortedSet(ids))
+	if err := tx.Exec("UPDATE inbox SET pending_at = NULL WHERE "+among, args...).Error; err != nil {
 		return fmt.Errorf("finish pushes: %w", err)
 	}
 	return nil

@@ -3,6 +3,7 @@ package fans
 import (
 	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -63,29 +64,25 @@ type Recorder struct {
 
 // Record stores fans, interactions and grants for acts, in their order, within tx. An act recorded before changes nothing, so a repeat is harmless.
 func (s *Store) Record(tx *gorm.DB, r Recorder, acts []*Act) ([]*Recorded, error) {
-	fans, err := s.ensure(tx, r, acts)
+	known, err := s.ensure(tx, r, acts)
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]int64, 0, len(fans))
-	for _, f := range fans {
-		ids = append(ids, f.ID)
-	}
-	ids = database.SortedSet(ids)
+	ids := slices.Sorted(maps.Values(known))
 	usages, err := s.limits.Lock(tx, r.AccountID, ids)
 	if err != nil {
 		return nil, err
 	}
-	// Read again under the lock: another process may have recorded something about these fans since.
+	// Read under the lock: another process may have recorded something about these fans just now.
 	locked, err := s.ByIDs(tx, r.AccountID, ids)
 	if err != nil {
 		return nil, err
 	}
 	// An own event of a person who was erased meanwhile is nobody's.
 	acts = slices.DeleteFunc(slices.Clone(acts), func(a *Act) bool {
-		return a.Own != nil && (fans[a.OpenID] == nil || locked[fans[a.OpenID].ID].Erased())
+		return a.Own != nil && (known[a.OpenID] == 0 || locked[known[a.OpenID]].Erased())
 	})
-	out, err := recognise(tx, acts, func(openid string) *Fan { return locked[fans[openid].ID] })
+	out, err := recognise(tx, acts, func(openid string) *Fan { return locked[known[openid]] })
 	if err != nil {
 		return nil, err
 	}
@@ -225,8 +222,8 @@ func (rec *Recorded) session(u *limits.Usage) {
 	rec.GrantsChanged = true
 }
 
-// ensure makes sure that every fan who acted has a row and limits.
-func (s *Store) ensure(tx *gorm.DB, r Recorder, acts []*Act) (map[string]*Fan, error) {
+// ensure makes sure that every fan who acted has a row and limits, and returns the fans' ids.
+func (s *Store) ensure(tx *gorm.DB, r Recorder, acts []*Act) (map[string]int64, error) {
 	openids := make([]string, 0, len(acts))
 	acted := make(map[string]bool, len(acts)) // an own event makes nobody a fan
 	for _, a := range acts {
@@ -235,18 +232,36 @@ func (s *Store) ensure(tx *gorm.DB, r Recorder, acts []*Act) (map[string]*Fan, e
 	}
 	slices.Sort(openids)
 	openids = slices.Compact(openids)
-	found, err := s.byOpenIDs(tx, r.AccountID, openids)
+	found, err := s.idsByOpenID(tx, r.AccountID, openids)
 	if err != nil {
 		return nil, err
 	}
-	missing := slices.DeleteFunc(slices.Clone(openids), func(o string) bool { return found[o] != nil || !acted[o] })
+	missing := slices.DeleteFunc(slices.Clone(openids), func(o string) bool { return found[o] != 0 || !acted[o] })
 	if len(missing) == 0 {
 		return found, nil
 	}
 	if err := s.Add(tx, r.AccountID, r.Now, missing); err != nil {
 		return nil, err
 	}
-	return s.byOpenIDs(tx, r.AccountID, openids)
+	return s.idsByOpenID(tx, r.AccountID, openids)
+}
+
+// idsByOpenID finds the ids of those of an account's fans who have a row. It reads the index alone.
+func (s *Store) idsByOpenID(tx *gorm.DB, accountID int64, openids []string) (map[string]int64, error) {
+	out := make(map[string]int64, len(openids))
+	for chunk := range slices.Chunk(openids, database.ChunkSize) {
+		err := database.EachRow(tx, func(rows *sql.Rows) error {
+			var openid string
+			var id int64
+			err := rows.Scan(&openid, &id)
+			out[openid] = id
+			return err
+		}, "SELECT openid, id FROM fans WHERE account_id = ? AND openid IN ?", accountID, chunk)
+		if err != nil {
+			return nil, fmt.Errorf("read fans: %w", err)
+		}
+	}
+	return out, nil
 }
 
 // Add makes rows for openids that have none: not subscribed and without grants until an act or a synchronisation says otherwise.
@@ -265,15 +280,11 @@ func (s *Store) Add(tx *gorm.DB, accountID, now int64, openids []string) error {
 		if err := tx.Exec(q.String(), args...).Error; err != nil {
 			return fmt.Errorf("add fans: %w", err)
 		}
-		added, err := s.byOpenIDs(tx, accountID, chunk)
+		added, err := s.idsByOpenID(tx, accountID, chunk)
 		if err != nil {
 			return err
 		}
-		ids := make([]int64, 0, len(added))
-		for _, f := range added {
-			ids = append(ids, f.ID)
-		}
-		if err := s.limits.Ensure(tx, accountID, database.SortedSet(ids)); err != nil {
+		if err := s.limits.Ensure(tx, accountID, slices.Sorted(maps.Values(added))); err != nil {
 			return err
 		}
 	}
@@ -335,6 +346,7 @@ func (s *Store) interactions(tx *gorm.DB, r Recorder, recs []*Recorded) error {
 
 func interactionIDs(tx *gorm.DB, inboxIDs []int64) (map[int64]int64, error) {
 	out := make(map[int64]int64, len(inboxIDs))
+	among, args := database.Among("inbox_id", database.SortedSet(inboxIDs))
 	err := database.EachRow(tx, func(rows *sql.Rows) error {
 		var id, inbox int64
 		if err := rows.Scan(&id, &inbox); err != nil {
@@ -342,7 +354,7 @@ func interactionIDs(tx *gorm.DB, inboxIDs []int64) (map[int64]int64, error) {
 		}
 		out[inbox] = id
 		return nil
-	}, "SELECT id, inbox_id FROM interactions WHERE inbox_id IN ?", inboxIDs)
+	}, "SELECT id, inbox_id FROM interactions WHERE "+among, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read interactions: %w", err)
 	}

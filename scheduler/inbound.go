@@ -28,7 +28,7 @@ import (
 const (
 	// PassiveBudget is how long a push may wait for its passive reply. WeChat waits five seconds in all.
 	PassiveBudget = 1500 * time.Millisecond
-	// inboundMost is how many pushes are acted upon in one transaction.
+	// inboundMost is how many pushes are acted upon in one transaction, about.
 	inboundMost = 200
 	// inboundLine is how many stored pushes may stand in line in memory.
 	inboundLine = 10_000
@@ -246,21 +246,21 @@ func (in *Inbound) Run(ctx context.Context) {
 func (in *Inbound) catchUp(ctx context.Context) {
 	in.overflowed.Store(false)
 	for ctx.Err() == nil {
-		ids, err := in.inbox.Waiting(ctx, inboundMost)
+		ids, err := in.inbox.Waiting(ctx, in.most())
 		if err == nil && len(ids) > 0 {
 			err = in.RunOnce(context.WithoutCancel(ctx), ids)
 		}
 		if err != nil {
 			in.log.Error("cannot act upon pushes; the sweeper tries them again", "error", err)
 		}
-		if err != nil || len(ids) < inboundMost {
+		if err != nil || len(ids) < in.most() {
 			return
 		}
 	}
 }
 
 func (in *Inbound) more(ids []int64) []int64 {
-	for len(ids) < inboundMost {
+	for len(ids) < in.most() {
 		select {
 		case id := <-in.queue:
 			ids = append(ids, id)
@@ -281,15 +281,15 @@ func (in *Inbound) lookForOwn(ctx context.Context) time.Duration {
 	if err != nil {
 		in.log.Error("cannot act upon events; they are tried again", "error", err)
 	}
-	if err != nil || n < inboundMost {
+	if err != nil || n < in.most() {
 		return ownEvery
 	}
 	return time.Millisecond
 }
 
-// Own acts upon a set of own events, which nobody else does, and returns how many it found.
+// Own acts upon own events, as many as are taken at a time, which nobody else does, and returns how many it found.
 func (in *Inbound) Own(ctx context.Context) (int, error) {
-	ids, err := in.inbox.OwnWaiting(ctx, inboundMost)
+	ids, err := in.inbox.OwnWaiting(ctx, in.most())
 	if err != nil || len(ids) == 0 {
 		return 0, err
 	}
@@ -319,37 +319,26 @@ func (in *Inbound) Pending(ctx context.Context) (int, error) {
 func (in *Inbound) Leftover(ctx context.Context) (int, error) {
 	total := 0
 	for {
-		ids, err := in.inbox.Leftover(ctx, in.clock.Now().Add(-in.timing.LeftoverAge), inboundMost)
+		ids, err := in.inbox.Leftover(ctx, in.clock.Now().Add(-in.timing.LeftoverAge), in.most())
 		if err != nil || len(ids) == 0 {
 			return total, err
 		}
 		total += len(ids)
-		if err := in.RunOnce(ctx, ids); err != nil || len(ids) < inboundMost {
+		if err := in.RunOnce(ctx, ids); err != nil || len(ids) < in.most() {
 			return total, err
 		}
 	}
 }
 
-// RunOnce acts upon the given pushes, if nobody else does.
+// RunOnce acts upon the given pushes, if nobody else does. Who calls it again when it has returned keeps the order of each person's pushes.
 func (in *Inbound) RunOnce(ctx context.Context, ids []int64) error {
 	rows, err := in.inbox.Claim(ctx, in.owner, ids, in.timing.InboundLease)
 	if err != nil {
 		return err
 	}
-	byAccount := map[int64][]*fans.InboxRow{}
-	var order []int64
-	for _, r := range rows {
-		if byAccount[r.AccountID] == nil {
-			order = append(order, r.AccountID)
-		}
-		byAccount[r.AccountID] = append(byAccount[r.AccountID], r)
-	}
-	var errs []error
-	for _, id := range order {
-		errs = append(errs, in.account(ctx, id, byAccount[id]))
-	}
+	err = in.acts(ctx, rows)
 	in.bell()
-	return errors.Join(errs...)
+	return err
 }
 
 // account acts upon a set of one account's pushes; if that fails, upon each alone, so that a bad one does not hold up the others.

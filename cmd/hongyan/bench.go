@@ -82,6 +82,7 @@ type benchLine struct {
 	UnknownAfterKill *float64 `json:"unknown_after_kill,omitempty"`
 	RecoveredS       float64  `json:"recovered_s,omitempty"` // from the kill to the end of the last delivery; sync: until the job went on, at most
 	Wrong            *float64 `json:"wrong,omitempty"`       // sync, enrol: fans missing, doubled or in a wrong state
+	Retries          *float64 `json:"retries,omitempty"`     // enrol: transactions repeated after a deadlock
 	P50MS            *float64 `json:"p50_ms,omitempty"`
 	P99MS            *float64 `json:"p99_ms,omitempty"`
 	MaxMS            *float64 `json:"max_ms,omitempty"`

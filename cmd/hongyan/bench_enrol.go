@@ -40,6 +40,7 @@ func (b *bench) enrolRun(ctx context.Context, storage string) (_ *benchLine, err
 
 // enrol acts upon the events until none is left, and times that.
 func (b *bench) enrol(ctx context.Context, s *Server, line *benchLine) error {
+	servers, retries := serversCPU(), s.storage.db.Stats().Retries
 	before, err := usageNow()
 	if err != nil {
 		return err
@@ -61,6 +62,11 @@ func (b *bench) enrol(ctx context.Context, s *Server, line *benchLine) error {
 		return err
 	}
 	line.CPUPer1000 = per1000(after.CPU-before.CPU, line.Fans)
+	if line.Storage == benchServers {
+		line.DBCPUPer1000 = per1000(serversCPU()-servers, line.Fans)
+		repeated := float64(s.storage.db.Stats().Retries - retries)
+		line.Retries = &repeated
+	}
 	return nil
 }
 
