@@ -150,4 +150,3 @@ func TestSetsSideBySideSeldomUndoEachOther(t *testing.T) {
 	require.Zero(t, w.number("SELECT COUNT(*) FROM inbox WHERE pending_at IS NOT NULL OR tries > 1"))
 	w.agreed()
 }
-

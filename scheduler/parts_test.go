@@ -3,6 +3,7 @@ package scheduler
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,7 +18,7 @@ func TestAPersonsPushesAreInOnePartInTheirOrder(t *testing.T) {
 		rows := make([]*fans.InboxRow, r.IntN(300))
 		people, n := 1+r.IntN(300), 1+r.IntN(5)
 		for i := range rows {
-			rows[i] = &fans.InboxRow{ID: int64(i + 1), Push: fans.Push{AccountID: int64(1 + r.IntN(3)), OpenID: fmt.Sprint(r.IntN(people))}}
+			rows[i] = &fans.InboxRow{ID: int64(i + 1), Push: fans.Push{AccountID: int64(1 + r.IntN(3)), OpenID: strconv.Itoa(r.IntN(people))}}
 		}
 		parts := partByFan(rows, n)
 		require.LessOrEqual(t, len(parts), n)
@@ -43,7 +44,7 @@ func TestPushesOfDistinctPeopleArePartedEvenlyAndNeighboursStayTogether(t *testi
 	t.Parallel()
 	rows := make([]*fans.InboxRow, 401)
 	for i := range rows {
-		rows[i] = &fans.InboxRow{ID: int64(i + 1), Push: fans.Push{OpenID: fmt.Sprint(i)}}
+		rows[i] = &fans.InboxRow{ID: int64(i + 1), Push: fans.Push{OpenID: strconv.Itoa(i)}}
 	}
 	parts := partByFan(rows, 2)
 	require.Len(t, parts, 2)
