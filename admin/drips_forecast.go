@@ -31,9 +31,16 @@ type forecastView struct {
 	Days     []forecastDay      `json:"days" nullable:"false"`
 	Lost     []lostView         `json:"lost" nullable:"false" doc:"What each rule costs, the most expensive first"`
 	WhatIf   []whatIfView       `json:"what_if" nullable:"false"`
+	// Both count in report as what becomes of them after the wait.
+	RateHeld   heldView `json:"rate_held" doc:"Messages of the drip that wait because the account's rate or its calls in flight are used up"`
+	BudgetHeld heldView `json:"budget_held" doc:"Messages that are due when the platform's daily budget of customer-service messages is used up: they wait for the next Beijing day or, if they cannot, are skipped as api_budget"`
 }
 
 type (
+	heldView struct {
+		Messages int64 `json:"messages"`
+		Until    int64 `json:"until,omitempty" doc:"The last moment to which one was put off"`
+	}
 	forecastDay struct {
 		Day     string `json:"day" example:"2026-10-01"`
 		Entered int64  `json:"entered"`
@@ -66,7 +73,7 @@ type (
 func showForecast(c *Call, f *campaigns.Forecast) forecastView {
 	out := forecastView{
 		Audience: f.Audience, From: f.From, Until: f.Until, Fans: f.Fans, Entered: f.Entered, Reached: f.Reached, Report: showReport(&f.Report, c.Lang),
-		Days: make([]forecastDay, len(f.Days)), Lost: make([]lostView, len(f.Lost)), WhatIf: make([]whatIfView, len(f.WhatIf)),
+		RateHeld: heldView(f.RateHeld), BudgetHeld: heldView(f.BudgetHeld), Days: make([]forecastDay, len(f.Days)), Lost: make([]lostView, len(f.Lost)), WhatIf: make([]whatIfView, len(f.WhatIf)),
 	}
 	for i, d := range f.Days {
 		out.Days[i] = forecastDay{Day: c.Account.Policy.DayStart(d.Day).Format(time.DateOnly), Entered: d.Entered, Sent: d.Sent, Stopped: d.Stopped}
@@ -82,8 +89,8 @@ func showForecast(c *Call, f *campaigns.Forecast) forecastView {
 
 func (a *API) dripForecastOps() {
 	const details = "Audience fans: the fans of today all set off a trigger. Audience week: those who did something in the last seven days do it again. " +
-		"Nothing is sent or stored. It decides by the same code as sending does, with what the fans may be sent now and beside the other running drips; " +
-		"the platform is assumed to accept everything and no rate to hold anything up. Of more than 5,000 fans a job makes it."
+		"Nothing is sent or stored. It decides by the same code as sending does, with what the fans may be sent now and beside the other running drips, " +
+		"at the account's rate and within the daily budget of customer-service messages. The platform is assumed to accept everything. Of more than 5,000 fans a job makes it."
 	register(a, Op{
 		ID: "forecast-definition", Method: http.MethodPost, Path: inAccount + "/drips/forecast", Tag: tagDrips, Scope: ScopeRead, Timeout: forecastTimeout,
 		Summary: lang.Text{ZH: "预测未保存的定义", EN: "Forecast a drip that does not exist yet"}, Details: details,

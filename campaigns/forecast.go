@@ -61,10 +61,14 @@ type Forecast struct {
 	Days   []ForecastDay
 	Lost   []LostReason // what each rule costs, the most expensive first
 	WhatIf []RuleEffect // by RuleChange
+	// RateHeld and BudgetHeld are the drip's messages that wait for the account's rate or calls in flight, or for the platform's next day because the budget of calls is used up.
+	// They count in Report as what becomes of them then.
+	RateHeld, BudgetHeld HeldUp
 }
 
 // Forecast tells what would become of a drip if an audience did what it is assumed to do, by the rules by which drips run: with what the fans may be sent now, and
-// beside the account's other running drips. What waits in those already is left out. The platform accepts everything. Errors: Invalid with a field; NotFound for the drip.
+// beside the account's other running drips, at the account's rate and within the platform's daily budget, of which today's part that is used is known. What waits in the ledger already is left out.
+// The platform accepts everything. Errors: Invalid with a field; NotFound for the drip.
 func (s *Store) Forecast(ctx context.Context, account *accounts.Account, q ForecastQuery) (*Forecast, error) {
 	if q.Audience == AudienceShadow {
 		return nil, fault.BadField("audience", "one_of", "the audience is %s or %s", string(AudienceFans), string(AudienceWeek))
@@ -99,7 +103,7 @@ func (s *Store) prepare(ctx context.Context, account *accounts.Account, q *Forec
 		p.until += week
 		p.before = now - week
 		p.span = &replaySpan{from: now - week, until: now, later: week}
-		return p, nil
+		return p, p.gates(ctx, q)
 	}
 	if q.Trigger < 0 || q.Trigger >= len(p.subject.triggers) {
 		return nil, fault.BadField("trigger", "range", "the drip has %d triggers; take one of 0 to %d", len(p.subject.triggers), len(p.subject.triggers)-1)
@@ -108,7 +112,7 @@ func (s *Store) prepare(ctx context.Context, account *accounts.Account, q *Forec
 	if q.OverDay {
 		p.until += msDay
 	}
-	return p, nil
+	return p, p.gates(ctx, q)
 }
 
 func (q *ForecastQuery) check() error {
@@ -151,7 +155,9 @@ type production struct {
 type stage struct {
 	rehearsal
 
-	tally *tally
+	tally   *tally
+	before  *tally // of the pass before
+	settled bool   // the next pass would count the same
 }
 
 // production gets the drips and the rules ready.
@@ -271,8 +277,31 @@ func (p *production) stage(drips []*Running, account *accounts.Account) {
 	p.stages = append(p.stages, x)
 }
 
-// play takes the fans through everything, slice by slice.
+// play takes the fans through everything, until who stands in line before whom is settled: mostly once, because nobody has to wait.
 func (p *production) play(ctx context.Context, tagID int64) error {
+	for range mostPasses {
+		if err := p.pass(ctx, tagID); err != nil {
+			return err
+		}
+		settled := true
+		for _, x := range p.stages {
+			x.settled = x.settled || !x.again()
+			settled = settled && x.settled
+		}
+		if settled {
+			return nil
+		}
+	}
+	for _, x := range p.stages {
+		if !x.settled {
+			x.tally = x.before
+		}
+	}
+	return nil
+}
+
+// pass takes the fans through the stages that are not settled, slice by slice.
+func (p *production) pass(ctx context.Context, tagID int64) error {
 	tx := p.store.DB.Read(ctx)
 	for after := int64(0); ; {
 		ids, err := p.slice(ctx, tagID, after)
@@ -326,6 +355,9 @@ func (p *production) slice(ctx context.Context, tagID, after int64) ([]int64, er
 // perform takes a fan through all stages.
 func (p *production) perform(f *imagined) {
 	for _, x := range p.stages {
+		if x.settled {
+			continue
+		}
 		x.since, x.until = p.from, p.until
 		x.tally.begin()
 		f.again(&x.rehearsal).live()
@@ -337,6 +369,7 @@ func (p *production) forecast(q *ForecastQuery) *Forecast {
 	out := &Forecast{
 		Audience: q.Audience, From: p.from, Until: p.until, Fans: t.fans, Entered: t.entered, Reached: t.reached,
 		Report: t.report(p.subject.version, p.number), Days: t.perDay(), Lost: t.lost(p.account, p.number),
+		RateHeld: t.waits[heldByRate], BudgetHeld: t.waits[heldByBudget],
 	}
 	for i, c := range q.WhatIf {
 		other := p.stages[i+1].tally

@@ -255,6 +255,8 @@ func (l *listener) planned(d *deliveries.Delivery) { l.all = append(l.all, d) }
 
 func (l *listener) ended(*deliveries.Delivery) {}
 
+func (l *listener) held(*deliveries.Delivery, holder, int, int64) {}
+
 func (l *listener) decisions(q *ShadowWhoQuery) []ShadowDecision {
 	var out []ShadowDecision
 	for _, d := range l.all {

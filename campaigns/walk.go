@@ -16,7 +16,7 @@ import (
 )
 
 // rehearsal takes imagined fans through drips as acting upon pushes, the waker and the sender take real ones: by the same rules, in the same order, but in memory.
-// It is pure: it reads, stores and sends nothing. The platform accepts every message at once, and no rate holds any up.
+// It is pure: it reads, stores and sends nothing. The platform accepts every message at once.
 type rehearsal struct {
 	account  *accounts.Account // with the policy that holds
 	drips    []*Running        // that fans may enter
@@ -27,6 +27,7 @@ type rehearsal struct {
 	since    int64             // what silences became due before is not told of, unix ms
 	until    int64             // where fans are left, unix ms
 	sees     witness
+	gate     *gate        // which messages go through; nil: nothing holds any up
 	moment   guard.Moment // of the latest decision
 }
 
@@ -37,6 +38,7 @@ type witness interface {
 	passed(p *Passed)
 	planned(d *deliveries.Delivery)
 	ended(d *deliveries.Delivery)
+	held(d *deliveries.Delivery, by holder, n int, until int64)
 }
 
 // happening is something that happens to an imagined fan.
@@ -84,6 +86,9 @@ type imaginedRun struct {
 	version *version
 	open    []*deliveries.Delivery // planned messages of the current step
 	stands  deliveries.OpenStep
+	turn    int64        // when it is the turn of what is due, unix ms; 0: it has not lined up
+	rank    int32        // with which it lined up
+	held    [holders]int // the latest step that was held up
 }
 
 // The kinds of thing that happen to a fan, in the order in which those of one moment do.
@@ -91,8 +96,8 @@ const (
 	thingSilence = iota
 	thingTimer
 	thingAct
-	thingEnd
 	thingDue
+	thingEnd // of the drip: found out by a sweep, before which the dispatcher has looked
 	nothing
 )
 
@@ -163,13 +168,18 @@ func (f *imagined) next() thing {
 			take(thing{at: r.version.endsAt, kind: thingEnd, run: r})
 		}
 		for _, d := range r.open {
-			at := max(d.DueAt, f.now)
+			at := max(d.DueAt, r.turn, f.now)
 			take(thing{
-				at: at, kind: thingDue, urgent: d.Class == guard.ClassReply || d.Deadline < at+deliveries.UrgentWithin.Milliseconds(), deadline: d.Deadline, run: r,
+				at: at, kind: thingDue, urgent: urgent(d, at), deadline: d.Deadline, run: r,
 			})
 		}
 	}
 	return first
+}
+
+// urgent reports whether a message is in the urgent lane.
+func urgent(d *deliveries.Delivery, at int64) bool {
+	return d.Class == guard.ClassReply || d.Deadline < at+deliveries.UrgentWithin.Milliseconds()
 }
 
 // happens does what acting upon a push, or an own event, does.

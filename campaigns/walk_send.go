@@ -32,6 +32,44 @@ func (x *rehearsal) at(now int64) *guard.Moment {
 	return &x.moment
 }
 
+// turn lines the messages of a step up that are due, and reports whether it is their turn.
+func (f *imagined) turn(r *imaginedRun, due []*deliveries.Delivery) bool {
+	if r.turn == 0 {
+		r.rank = f.gate.rank(urgent(due[0], f.now), due[0].Deadline)
+		if r.turn = f.gate.ask(f.now, r.rank, len(due)); r.turn > f.now {
+			f.heldUp(r, due, heldByRate, r.turn)
+		}
+	}
+	if r.turn > f.now {
+		return false
+	}
+	r.turn = 0
+	return true
+}
+
+// heldUp notes that messages wait because there are too many.
+func (f *imagined) heldUp(r *imaginedRun, due []*deliveries.Delivery, by holder, until int64) {
+	n := len(due)
+	if r.held[by] == due[0].StepNo {
+		n = 0 // they have waited before
+	}
+	r.held[by] = due[0].StepNo
+	f.sees.held(due[0], by, n, until)
+}
+
+// decide asks the guard about messages that are due, and then the day's budget.
+func (f *imagined) decide(r *imaginedRun, m *guard.Moment, req *guard.Request, due []*deliveries.Delivery) guard.Verdict {
+	facts := f.facts(r, m)
+	v := guard.Decide(m, f.account.Policy, req, &facts)
+	if v.Kind != guard.Allow || f.gate.spend(f.now, r.rank, v.Messages) {
+		return v
+	}
+	facts.BudgetLeft = 0
+	v = guard.Decide(m, f.account.Policy, req, &facts)
+	f.heldUp(r, due, heldByBudget, v.Until)
+	return v
+}
+
 // send does what the sender does with the messages of a step that are due.
 func (f *imagined) send(r *imaginedRun) {
 	var due, later []*deliveries.Delivery
@@ -42,19 +80,21 @@ func (f *imagined) send(r *imaginedRun) {
 			later = append(later, d)
 		}
 	}
+	if !f.turn(r, due) {
+		return
+	}
 	first, m := due[0], f.at(f.now)
 	req := guard.Request{
 		Class: first.Class, Campaign: first.Source.Campaign(), Channel: first.Channel, Options: first.Options, Messages: len(due), NotAfter: first.NotAfter,
 		Spread: guard.Spread(first.Source.ID, first.FanID),
 	}
-	facts := f.facts(r, m)
-	v, sends := guard.Decide(m, f.account.Policy, &req, &facts), 0
+	v, sends := f.decide(r, m, &req, due), 0
 	if v.Kind == guard.Allow {
 		sends = v.Messages
 		f.reserve(r, &req, limits.Take{Messages: sends})
 		f.called(sends)
-		facts = f.facts(r, m)
 		if sends < len(due) {
+			facts := f.facts(r, m)
 			_, v = guard.Rest(m, f.account.Policy, &req, &facts, sends)
 		}
 	}

@@ -21,6 +21,7 @@ type tally struct {
 
 	fans, entered, reached int64 // fans looked at, those who entered, and those to whom a message went
 	enters, reaches        bool  // of them the one in hand
+	waits                  [holders]HeldUp
 
 	day   int // of dayAt
 	dayAt int64
@@ -96,6 +97,13 @@ func (t *tally) ended(d *deliveries.Delivery) {
 	t.message(d, deliveries.Figure(d.State), d.Reason, d.EndedAt)
 	if d.Source.ID == t.drip && d.State == deliveries.StateSent {
 		one(&t.reaches, &t.reached)
+	}
+}
+
+func (t *tally) held(d *deliveries.Delivery, by holder, n int, until int64) {
+	if d.Source.ID == t.drip {
+		t.waits[by].Messages += int64(n)
+		t.waits[by].Until = max(t.waits[by].Until, until)
 	}
 }
 

@@ -67,6 +67,24 @@ func (s *Store) budgetLeft(tx *gorm.DB, b Budget, day int) (int64, error) {
 	return 0, fmt.Errorf("the budget of day %d was removed meanwhile", day)
 }
 
+// BudgetsLeft tells what is left of the budgets of the Beijing day of a moment and later ones, by day as of guard.BudgetDay. Days on which nothing has been reserved may be missing: all
+// of the budget is left then.
+func (s *Store) BudgetsLeft(tx *gorm.DB, from time.Time, b Budget) (map[int]int64, error) {
+	var found []struct {
+		Day  int
+		Rest int64
+	}
+	err := tx.Raw("SELECT day, most - used AS rest FROM api_budgets WHERE account_id = ? AND api = ? AND day >= ?", b.AccountID, b.API, guard.BudgetDay(from)).Scan(&found).Error
+	if err != nil {
+		return nil, fmt.Errorf("read the daily budgets of %s: %w", b.API, err)
+	}
+	out := make(map[int]int64, len(found))
+	for _, f := range found {
+		out[f.Day] = max(0, f.Rest)
+	}
+	return out, nil
+}
+
 // ReturnBudget gives n calls back that were reserved at the same Beijing day and not made.
 func (s *Store) ReturnBudget(ctx context.Context, reservedAt time.Time, b Budget, n int) error {
 	if n <= 0 {

@@ -60,6 +60,12 @@ func (w *world) decided(d *campaigns.Drip) []string {
 // shadowWorld is a world with fans who have done things for a day, and a draft.
 func shadowWorld(t *testing.T, n int) (*world, []string, *campaigns.Drip) {
 	t.Helper()
+	return shadowWorldUntil(t, n, 0)
+}
+
+// shadowWorldUntil is a shadowWorld whose draft ends so long after the fans' first week; 0: never.
+func shadowWorldUntil(t *testing.T, n int, ends time.Duration) (*world, []string, *campaigns.Drip) {
+	t.Helper()
 	three, ten := 3, 10
 	w := newWorld(t, testdb.SQLite(t), setup{rate: 1_000_000, spec: guard.PolicySpec{
 		DailyCap: &three, WeeklyCap: &ten, GapMinutes: 30, HoldForAgents: 1, Quiet: []guard.QuietRange{{Start: "22:30", End: "07:30"}},
@@ -69,9 +75,11 @@ func shadowWorld(t *testing.T, n int) (*world, []string, *campaigns.Drip) {
 	for _, o := range openids {
 		w.follow(o)
 	}
-	d := w.draft([]any{j{"kind": "keyword", "keywords": []string{"go", "help"}}, j{"kind": "event", "event": "visit"}}, j{
-		"re_entry": j{"mode": "after", "days": 1}, "exits": []any{j{"on": "replied", "keywords": []string{"stop"}}},
-	}, weekSteps()...)
+	more := j{"re_entry": j{"mode": "after", "days": 1}, "exits": []any{j{"on": "replied", "keywords": []string{"stop"}}}}
+	if ends != 0 {
+		more["ends_at"] = w.clk.Now().Add(7*24*time.Hour + ends).Format(time.RFC3339)
+	}
+	d := w.draft([]any{j{"kind": "keyword", "keywords": []string{"go", "help"}}, j{"kind": "event", "event": "visit"}}, more, weekSteps()...)
 	w.script(openids, weekScript(3, n))
 	return w, openids, d
 }
