@@ -14,6 +14,7 @@ import (
 	"hongyan/internal/fault"
 	"hongyan/internal/jobs"
 	"hongyan/internal/lang"
+	"hongyan/internal/walk"
 )
 
 // forecastTimeout bounds a forecast: it goes through every fan of its audience.
@@ -233,7 +234,7 @@ func (a *API) dripShadowOps() {
 	register(a, Op{
 		ID: "list-shadow-decisions", Method: http.MethodGet, Path: dripPath + "/shadow/decisions", Tag: tagDrips, Scope: ScopeRead, Timeout: forecastTimeout,
 		Summary: lang.Text{ZH: "影子模式的逐条判定", EN: "List the decisions of the shadow mode, by fan"},
-		Details: "A page ends with the fan in hand and may be empty though there is more: go on as long as there is a next.",
+		Details: shortPages,
 	}, a.shadowDecisions)
 }
 
@@ -250,40 +251,33 @@ type shadowView struct {
 	DecidedAt   int64  `json:"decided_at,omitempty"`
 }
 
-type (
-	shadowIn struct {
-		Drip    int64  `path:"drip"`
-		After   int64  `query:"after" minimum:"0" doc:"next of the page before"`
-		Step    int    `query:"step" minimum:"0" doc:"Only of this step"`
-		Outcome string `query:"outcome" enum:"planned,sent,skipped,expired,cancelled"`
-		Reason  string `query:"reason" maxLength:"32" doc:"One of /meta/reasons"`
-	}
-	shadowOut struct {
-		Body struct {
-			Items []shadowView `json:"items" nullable:"false"`
-			Next  int64        `json:"next,omitempty" doc:"after of the next page; none after the last one"`
-		}
-	}
-)
+type shadowIn struct {
+	Drip int64 `path:"drip"`
+	PageParams
+	Step    int    `query:"step" minimum:"0" doc:"Only of this step"`
+	Outcome string `query:"outcome" enum:"planned,sent,skipped,expired,cancelled"`
+	Reason  string `query:"reason" maxLength:"32" doc:"One of /meta/reasons"`
+	Fan     int64  `query:"fan" minimum:"0" doc:"Only about this fan"`
+}
 
-func (a *API) shadowDecisions(ctx context.Context, c *Call, in *shadowIn) (*shadowOut, error) {
+func (a *API) shadowDecisions(ctx context.Context, c *Call, in *shadowIn) (*pageOut[shadowView], error) {
 	reason, err := reasonOf(in.Reason)
 	if err != nil {
 		return nil, err
 	}
-	page, err := a.o.Campaigns.ShadowWho(ctx, c.Account, in.Drip, campaigns.ShadowWhoQuery{StepNo: in.Step, State: stateOf(in.Outcome), Reason: reason, AfterFan: in.After})
-	if err != nil {
-		return nil, err
+	return walked(c, in.PageParams, func(o walk.Options) (walk.Page[campaigns.ShadowDecision], error) {
+		return a.o.Campaigns.ShadowWho(ctx, c.Account, in.Drip, campaigns.ShadowWhoQuery{
+			StepNo: in.Step, State: stateOf(in.Outcome), Reason: reason, FanID: in.Fan, After: o.After, Limit: o.Limit,
+		})
+	}, func(d campaigns.ShadowDecision) shadowView { return showShadow(&d, c.Lang) })
+}
+
+func showShadow(d *campaigns.ShadowDecision, l lang.Lang) shadowView {
+	out := shadowView{
+		FanID: d.FanID, Occurrence: d.Occurrence, StepNo: d.StepNo, MessageNo: d.MessageNo, State: d.State.String(), Reason: d.Reason.String(), DueAt: d.DueAt, DecidedAt: d.DecidedAt,
 	}
-	out := &shadowOut{}
-	out.Body.Items, out.Body.Next = make([]shadowView, len(page.Rows)), page.Next
-	for i, d := range page.Rows {
-		out.Body.Items[i] = shadowView{
-			FanID: d.FanID, Occurrence: d.Occurrence, StepNo: d.StepNo, MessageNo: d.MessageNo, State: d.State.String(), Reason: d.Reason.String(), DueAt: d.DueAt, DecidedAt: d.DecidedAt,
-		}
-		if d.Reason != guard.ReasonNone {
-			out.Body.Items[i].ReasonWords = deliveries.ReasonWords(d.Reason, c.Lang)
-		}
+	if d.Reason != guard.ReasonNone {
+		out.ReasonWords = deliveries.ReasonWords(d.Reason, l)
 	}
-	return out, nil
+	return out
 }

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"hongyan/campaigns"
 	"hongyan/deliveries"
 	"hongyan/internal/lang"
+	"hongyan/wechat"
 )
 
 func plainDrip(text string) map[string]any {
@@ -204,14 +206,38 @@ func TestAForecastTellsWhatWouldBecomeOfADripAndStoresNothing(t *testing.T) {
 func TestTheShadowModeOfADraftDecidesAndSendsNothing(t *testing.T) {
 	t.Parallel()
 	eachWorld(t, func(t *testing.T, w *world) {
-		d := w.drip(w.ours, "welcome", "hello")
+		raw, err := json.Marshal(map[string]any{"triggers": []any{map[string]any{"kind": "message"}}, "steps": []any{map[string]any{
+			"delay": "0s", "messages": []any{wechat.TextMessage("one"), wechat.TextMessage("two"), wechat.TextMessage("three")},
+		}}})
+		require.NoError(t, err)
+		d, err := w.o.Campaigns.CreateDrip(t.Context(), w.ours, campaigns.NewDrip{Name: "welcome", Definition: raw})
+		require.NoError(t, err)
 		at := path(w.ours, "/drips/%d/shadow", d.ID)
 		require.Equal(t, http.StatusConflict, w.ask(http.MethodPost, at+"/report", nil).status, "it has not begun")
 		require.Equal(t, http.StatusOK, w.ask(http.MethodPost, at, nil).status)
 		r := w.ask(http.MethodPost, at+"/report", nil)
 		require.Equal(t, http.StatusOK, r.status, string(r.raw))
-		require.Equal(t, http.StatusOK, w.ask(http.MethodGet, at+"/decisions?outcome=sent", nil).status)
+		w.decisionsAreListed(at + "/decisions")
 		require.Equal(t, http.StatusOK, w.ask(http.MethodDelete, at, nil).status)
 		require.Zero(t, w.count("deliveries"))
 	})
+}
+
+// decisionsAreListed lists three messages to a fan in pages of two.
+func (w *world) decisionsAreListed(at string) {
+	w.t.Helper()
+	fan := w.fan(w.ours, "o-fan-1", "hi")
+	w.fan(w.ours, "o-fan-2", "hi")
+	var page Page[shadowView]
+	got := func(more string) int {
+		r := w.ask(http.MethodGet, at+fmt.Sprintf("?fan=%d&outcome=sent&limit=2", fan)+more, nil)
+		require.Equal(w.t, http.StatusOK, r.status, string(r.raw))
+		page = Page[shadowView]{}
+		r.into(w.t, &page)
+		return len(page.Items)
+	}
+	require.Equal(w.t, 2, got(""))
+	require.Equal(w.t, 1, got("&cursor="+page.Next))
+	require.Equal(w.t, []any{fan, 3, ""}, []any{page.Items[0].FanID, page.Items[0].MessageNo, page.Next})
+	require.Zero(w.t, got("&reason=cap"))
 }

@@ -1,6 +1,7 @@
 package campaigns
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"hongyan/internal/clock"
 	"hongyan/internal/database"
 	"hongyan/internal/fault"
+	"hongyan/internal/walk"
 	"hongyan/limits"
 )
 
@@ -186,60 +188,102 @@ type ShadowDecision struct {
 
 // ShadowWhoQuery narrows ShadowWho. The zero value lists all.
 type ShadowWhoQuery struct {
-	StepNo   int              // 0: of all steps
-	State    deliveries.State // 0: in all states
-	Reason   guard.Reason     // ReasonNone: for any
-	AfterFan int64            // fans with a greater id
+	StepNo int              // 0: of all steps
+	State  deliveries.State // 0: in all states
+	Reason guard.Reason     // ReasonNone: for any
+	FanID  int64            // 0: of all fans
+	After  walk.Place       // behind the decision with which the page before ended
+	Limit  int              // 0 is walk.DefaultLimit, and the most walk.MaxLimit
 }
 
-// ShadowPage is a part of the decisions of a shadow mode, by fan.
-type ShadowPage struct {
-	Rows []ShadowDecision
-	Next int64 // where to go on, as AfterFan; 0 at the end. A page may be empty though there is more.
-}
+// shadowSlices is how many slices of fans a page looks at, at most.
+const shadowSlices = 20
 
-// Bounds of a page of decisions: when it has that many, or has looked at that many slices of fans, it ends with the fan in hand.
-const (
-	shadowPage   = 200
-	shadowSlices = 20
-)
-
-// ShadowWho lists the single decisions behind a ShadowReport, all of a fan's together. Errors: as ShadowReport's.
-func (s *Store) ShadowWho(ctx context.Context, account *accounts.Account, dripID int64, q ShadowWhoQuery) (*ShadowPage, error) {
+// ShadowWho lists the single decisions behind a ShadowReport by fan, each fan's as they were planned. Errors: as ShadowReport's.
+func (s *Store) ShadowWho(ctx context.Context, account *accounts.Account, dripID int64, q ShadowWhoQuery) (walk.Page[ShadowDecision], error) {
 	p, err := s.shadow(ctx, account, &ForecastQuery{DripID: dripID, Audience: AudienceShadow})
 	if err != nil {
-		return nil, err
+		return walk.Page[ShadowDecision]{}, err
 	}
-	only := &p.stages[0].rehearsal
-	out := &ShadowPage{Next: q.AfterFan}
+	w := shadowWho{production: p, q: &q, limit: min(cmp.Or(q.Limit, walk.DefaultLimit), walk.MaxLimit)}
+	after := q.After.ID
+	if q.After.Sort > 0 {
+		after-- // the rest of this fan's
+	}
 	for range shadowSlices {
-		ids, err := p.slice(ctx, 0, out.Next)
-		if err != nil {
-			return nil, err
+		ids, err := w.next(ctx, after)
+		if err != nil || len(ids) == 0 {
+			return w.page, err
 		}
-		if len(ids) == 0 {
-			out.Next = 0
-			return out, nil
-		}
-		people, err := p.gather(s.DB.Read(ctx), ids)
-		if err != nil {
-			return nil, err
-		}
-		for _, id := range ids {
-			out.Next = id
-			if f := people[id]; f != nil && len(f.to) > 0 {
-				l := &listener{}
-				only.sees = l
-				g := f.again(only)
-				g.live()
-				out.Rows = append(out.Rows, l.decisions(&q)...)
-			}
-			if len(out.Rows) >= shadowPage {
-				return out, nil
-			}
+		after = ids[len(ids)-1]
+		if full, err := w.look(ctx, ids); err != nil || full {
+			return w.page, err
 		}
 	}
-	return out, nil
+	w.page.Next = &walk.Place{ID: after}
+	return w.page, nil
+}
+
+// shadowWho is one page of decisions in the making.
+type shadowWho struct {
+	*production
+
+	q     *ShadowWhoQuery
+	limit int
+	page  walk.Page[ShadowDecision]
+	last  walk.Place // of its last row
+}
+
+// next lists the next fans to look at.
+func (w *shadowWho) next(ctx context.Context, after int64) ([]int64, error) {
+	if w.q.FanID == 0 {
+		return w.slice(ctx, 0, after)
+	}
+	if w.q.FanID <= after {
+		return nil, nil
+	}
+	return []int64{w.q.FanID}, nil
+}
+
+// look adds what was decided about fans, and reports whether the page is full.
+func (w *shadowWho) look(ctx context.Context, ids []int64) (full bool, err error) {
+	people, err := w.gather(w.store.DB.Read(ctx), ids)
+	if err != nil {
+		return false, err
+	}
+	only := &w.stages[0].rehearsal
+	for _, id := range ids {
+		f := people[id]
+		if f == nil || len(f.to) == 0 {
+			continue
+		}
+		l := &listener{}
+		only.sees = l
+		f.again(only).live()
+		for i, d := range l.all {
+			at := walk.Place{ID: id, Sort: int64(i) + 1}
+			if !w.q.lists(d) || id == w.q.After.ID && at.Sort <= w.q.After.Sort {
+				continue
+			}
+			if len(w.page.Rows) == w.limit {
+				w.page.Next = &w.last
+				return true, nil
+			}
+			w.page.Rows, w.last = append(w.page.Rows, decisionOf(d)), at
+		}
+	}
+	return false, nil
+}
+
+// lists reports whether a message is among those that are asked for.
+func (q *ShadowWhoQuery) lists(d *deliveries.Delivery) bool {
+	return (q.StepNo == 0 || d.StepNo == q.StepNo) && (q.State == 0 || d.State == q.State) && (q.Reason == guard.ReasonNone || d.Reason == q.Reason)
+}
+
+func decisionOf(d *deliveries.Delivery) ShadowDecision {
+	return ShadowDecision{
+		FanID: d.FanID, Occurrence: d.Occurrence, StepNo: d.StepNo, MessageNo: d.MessageNo, State: d.State, Reason: d.Reason, DueAt: d.DueAt, DecidedAt: d.EndedAt,
+	}
 }
 
 // listener keeps the messages of one imagined fan. It implements witness.
@@ -256,16 +300,3 @@ func (l *listener) planned(d *deliveries.Delivery) { l.all = append(l.all, d) }
 func (l *listener) ended(*deliveries.Delivery) {}
 
 func (l *listener) held(*deliveries.Delivery, holder, int, int64) {}
-
-func (l *listener) decisions(q *ShadowWhoQuery) []ShadowDecision {
-	var out []ShadowDecision
-	for _, d := range l.all {
-		if q.StepNo != 0 && d.StepNo != q.StepNo || q.State != 0 && d.State != q.State || q.Reason != guard.ReasonNone && d.Reason != q.Reason {
-			continue
-		}
-		out = append(out, ShadowDecision{
-			FanID: d.FanID, Occurrence: d.Occurrence, StepNo: d.StepNo, MessageNo: d.MessageNo, State: d.State, Reason: d.Reason, DueAt: d.DueAt, DecidedAt: d.EndedAt,
-		})
-	}
-	return out
-}

@@ -3,12 +3,15 @@ package scheduler_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"hongyan/campaigns"
+	"hongyan/deliveries"
 	"hongyan/guard"
 	"hongyan/internal/fault"
 	"hongyan/internal/testdb"
@@ -34,10 +37,28 @@ func (w *world) shadowed(d *campaigns.Drip, q campaigns.ShadowWhoQuery) []string
 		for _, r := range page.Rows {
 			out = append(out, decisionLine(&r))
 		}
-		if q.AfterFan = page.Next; q.AfterFan == 0 {
+		if page.Next == nil {
 			return out
 		}
+		q.After = *page.Next
 	}
+}
+
+// shadowedInParts lists the same page by page, and by fan and outcome.
+func (w *world) shadowedInParts(d *campaigns.Drip, want []string) {
+	w.t.Helper()
+	require.Equal(w.t, want, w.shadowed(d, campaigns.ShadowWhoQuery{Limit: 7}), "pages end within a fan's decisions")
+	var fan int64
+	_, err := fmt.Sscanf(want[len(want)/2], "fan %d", &fan)
+	require.NoError(w.t, err)
+	of := slices.DeleteFunc(slices.Clone(want), func(line string) bool { return !strings.HasPrefix(line, fmt.Sprintf("fan %d ", fan)) })
+	require.Equal(w.t, of, w.shadowed(d, campaigns.ShadowWhoQuery{FanID: fan, Limit: 2}))
+	capped := slices.DeleteFunc(slices.Clone(want), func(line string) bool { return !strings.Contains(line, "skipped cap") })
+	require.NotEmpty(w.t, capped)
+	require.Equal(w.t, capped, w.shadowed(d, campaigns.ShadowWhoQuery{State: deliveries.StateSkipped, Reason: guard.ReasonCap, Limit: 3}))
+	stranger, err := w.s.Campaigns.ShadowWho(w.t.Context(), w.account, d.ID, campaigns.ShadowWhoQuery{FanID: fan + 1e6})
+	require.NoError(w.t, err)
+	require.Empty(w.t, stranger.Rows)
 }
 
 func decisionLine(r *campaigns.ShadowDecision) string {
@@ -99,6 +120,7 @@ func TestAShadowDecidesAsTheDripItselfDoesInATwinWorld(t *testing.T) {
 	want := twin.decided(same)
 	require.Greater(t, len(want), 3*n)
 	require.Equal(t, want, w.shadowed(d, campaigns.ShadowWhoQuery{}))
+	w.shadowedInParts(d, want)
 	f, err := w.s.Campaigns.ShadowReport(t.Context(), w.account, d.ID)
 	require.NoError(t, err)
 	happened, err := twin.s.Campaigns.Report(t.Context(), twin.account.ID, same.ID, campaigns.ReportQuery{})

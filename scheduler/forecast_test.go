@@ -128,7 +128,7 @@ func forecastFans(t *testing.T) int {
 func TestAForecastEqualsWhatHappens(t *testing.T) {
 	t.Parallel()
 	fansCount := forecastFans(t)
-	w := newWorld(t, testdb.SQLite(t), setup{spec: forecastSpec(fansCount), rate: 1_000_000})
+	w := newWorld(t, testdb.SQLite(t), setup{spec: forecastSpec(fansCount), rate: 1_000_000, inFlight: max(100, fansCount/100)})
 	tag, err := fans.NewMirror(w.s.Fans, nil).CreateTag(t.Context(), w.account.ID, fans.NewTag{Name: "seen"})
 	require.NoError(t, err)
 	all := w.crowd(fansCount)
