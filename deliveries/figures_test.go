@@ -354,6 +354,44 @@ func TestThoseBehindANumberAreFoundPageByPage(t *testing.T) {
 	})
 }
 
+func TestAPageBehindARareNumberIsFull(t *testing.T) {
+	t.Parallel()
+	eachLedger(t, func(t *testing.T, l *ledger) {
+		var rows []Planned
+		var want []int64
+		for fan := range int64(300) {
+			for step := 1; step <= 2; step++ {
+				rows = append(rows, l.message(1+fan, func(p *Planned) {
+					p.StepNo = step
+					if fan%25 == 24 {
+						p.State, p.Reason, p.Verdict = StateSkipped, guard.ReasonCap, guard.Skip
+					}
+				}))
+			}
+			if fan%25 == 24 {
+				want = append(want, 1+fan)
+			}
+		}
+		l.plan(rows...)
+		for _, limit := range []int{1, 5, 12, 50} {
+			var got []int64
+			who := Who{AccountID: account, Source: Source{SourceDrip, 7}, StepNo: 2, States: []State{StateSkipped}, Limit: limit}
+			for more := true; more; {
+				page, err := l.FindWho(t.Context(), who)
+				require.NoError(t, err)
+				if more = page.Next != nil; more {
+					require.Len(t, page.Rows, limit, "it goes on until it has what it may show")
+					who.After = *page.Next
+				}
+				for _, d := range page.Rows {
+					got = append(got, d.FanID)
+				}
+			}
+			require.Equal(t, want, got)
+		}
+	})
+}
+
 // at is a moment of the virtual day.
 func (l *ledger) react(acts ...FanAct) {
 	l.t.Helper()

@@ -39,7 +39,7 @@ const (
 )
 
 // FindWho reads a page of the deliveries behind a number, by fan. It walks over the source's part of an index that holds the steps, and looks up the rows of this step
-// alone; a page that has cost enough ends short, or empty, and says where to go on.
+// alone, no further than the page needs; a page that has cost enough ends short, or empty, and says where to go on.
 func (s *Store) FindWho(ctx context.Context, w Who) (walk.Page[*Delivery], error) {
 	page := walk.Page[*Delivery]{}
 	tx := s.db.Read(ctx)
@@ -48,33 +48,47 @@ func (s *Store) FindWho(ctx context.Context, w Who) (walk.Page[*Delivery], error
 		return page, err
 	}
 	limit := min(cmp.Or(max(w.Limit, 0), walk.DefaultLimit), walk.MaxLimit)
-	entries, end, err := s.walkStep(tx, &w)
-	if err != nil {
-		return page, err
-	}
-	if len(entries.ids) > whoLoad {
-		entries, end = entries.cut(whoLoad), false
-	}
-	for rest := entries; len(rest.ids) > 0; {
-		chunk := rest.cut(database.ChunkSize)
-		rest.ids, rest.fans = rest.ids[len(chunk.ids):], rest.fans[len(chunk.fans):]
-		found, err := read(tx, "id IN ? AND +account_id = ?"+where, slices.Concat([]any{database.SortedSet(chunk.ids), w.AccountID}, args)...)
+	args = append([]any{w.AccountID}, args...)
+	walked, loaded := 0, 0
+	for step := 2 * limit; ; step = min(walk.Pace(walked, len(page.Rows), limit+1-len(page.Rows)), whoWalk-walked) {
+		entries, end, err := s.walkStep(tx, &w, step)
 		if err != nil {
 			return page, err
+		}
+		if room := whoLoad - loaded; len(entries.ids) > room {
+			entries, end = entries.cut(room), false
+		}
+		full, err := entries.load(tx, &page, limit, where, args)
+		if err != nil || full || end {
+			return page, err
+		}
+		walked, loaded, w.After = walked+entries.walked, loaded+len(entries.ids), *behind(entries.last)
+		if walked >= whoWalk || loaded >= whoLoad {
+			page.Next = &w.After
+			return page, nil
+		}
+	}
+}
+
+// load adds the rows of the entries that fulfil a condition to a page, and reports whether that is full and has its Next.
+func (e *stepEntries) load(tx *gorm.DB, page *walk.Page[*Delivery], limit int, where string, args []any) (full bool, err error) {
+	for rest := *e; len(rest.ids) > 0; {
+		chunk := rest.cut(database.ChunkSize)
+		rest.ids, rest.fans = rest.ids[len(chunk.ids):], rest.fans[len(chunk.fans):]
+		found, err := read(tx, "id IN ? AND +account_id = ?"+where, slices.Concat([]any{database.SortedSet(chunk.ids)}, args)...)
+		if err != nil {
+			return false, err
 		}
 		slices.SortFunc(found, byFan)
 		for i := range found {
 			if n := len(page.Rows); n >= limit && found[i].FanID != page.Rows[n-1].FanID {
 				page.Next = behind(page.Rows[n-1].FanID)
-				return page, nil
+				return true, nil
 			}
 			page.Rows = append(page.Rows, &found[i])
 		}
 	}
-	if !end {
-		page.Next = behind(entries.last)
-	}
-	return page, nil
+	return false, nil
 }
 
 // byFan is the order of the index.
@@ -88,6 +102,7 @@ func behind(fanID int64) *walk.Place { return &walk.Place{Group: fanID, ID: fanI
 type stepEntries struct {
 	ids, fans []int64
 	last      int64 // the last fan whose entries have been walked over
+	walked    int   // how many entries that took
 }
 
 // cut is the first n entries or some more, to the end of a fan's.
@@ -98,19 +113,19 @@ func (e *stepEntries) cut(n int) stepEntries {
 	for n < len(e.ids) && e.fans[n] == e.fans[n-1] {
 		n++
 	}
-	return stepEntries{e.ids[:n], e.fans[:n], e.fans[n-1]}
+	return stepEntries{e.ids[:n], e.fans[:n], e.fans[n-1], e.walked}
 }
 
-// walkStep walks over the source's entries behind a fan, and keeps those of the step; end tells that there are no more. It reads nothing but the index.
-func (s *Store) walkStep(tx *gorm.DB, w *Who) (out stepEntries, end bool, err error) {
-	for most := whoWalk; ; most *= 2 {
-		walked, first := 0, int64(0)
+// walkStep walks over the source's next entries behind a fan, and keeps those of the step; end tells that there are no more. It reads nothing but the index.
+func (s *Store) walkStep(tx *gorm.DB, w *Who, most int) (out stepEntries, end bool, err error) {
+	for ; ; most *= 2 {
+		first := int64(0)
 		out = stepEntries{}
 		err := database.EachRow(tx, func(rows *sql.Rows) error {
 			var id, fan int64
 			var step int
 			err := rows.Scan(database.Int(&id), database.Int(&fan), database.Int(&step))
-			if walked++; walked == 1 {
+			if out.walked++; out.walked == 1 {
 				first = fan
 			}
 			out.last = fan
@@ -123,7 +138,7 @@ func (s *Store) walkStep(tx *gorm.DB, w *Who) (out stepEntries, end bool, err er
 		if err != nil {
 			return out, false, fmt.Errorf("walk over a step's deliveries: %w", err)
 		}
-		if walked < most {
+		if out.walked < most {
 			return out, true, nil
 		}
 		if first != out.last { // the limit may have cut the last fan's, who is left for the next page
@@ -138,7 +153,7 @@ func (e *stepEntries) without(fan int64) stepEntries {
 	for n > 0 && e.fans[n-1] == fan {
 		n--
 	}
-	return stepEntries{e.ids[:n], e.fans[:n], fan - 1}
+	return stepEntries{e.ids[:n], e.fans[:n], fan - 1, e.walked}
 }
 
 // whereWho is the filter as a condition for rows that are named by id.

@@ -26,16 +26,18 @@ func Chain(n int, queries ...func(n int) ([]Place, error)) (out []Place, err err
 }
 
 // ByID is for a query that selects the id.
-func ByID(p *Place) []any { return []any{&p.ID} }
+func ByID(p *Place) []any { return []any{database.Int(&p.ID)} }
 
 // BySort is for a query that selects the id and Sort.
-func BySort(p *Place) []any { return []any{&p.ID, &p.Sort} }
+func BySort(p *Place) []any { return []any{database.Int(&p.ID), database.Int(&p.Sort)} }
 
 // ByName is for a query that selects the id and Name.
-func ByName(p *Place) []any { return []any{&p.ID, &p.Name} }
+func ByName(p *Place) []any { return []any{database.Int(&p.ID), &p.Name} }
 
 // ByGroup is for a query that selects the id, Group and Sort.
-func ByGroup(p *Place) []any { return []any{&p.ID, &p.Group, &p.Sort} }
+func ByGroup(p *Place) []any {
+	return []any{database.Int(&p.ID), database.Int(&p.Group), database.Int(&p.Sort)}
+}
 
 // Places reads the places that a query finds; fields says which columns it selects.
 func Places(tx *gorm.DB, fields func(*Place) []any, query string, args ...any) (out []Place, err error) {

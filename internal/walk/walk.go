@@ -17,8 +17,8 @@ const (
 	MaxLimit = 200
 	// DefaultBudget is how many places a page looks at, at most.
 	DefaultBudget = 1000
-	// sparseStep is how many places are read first where many may be left out.
-	sparseStep = 200
+	// paceLeast is how many places are looked at at least, when a page is not full yet.
+	paceLeast = 20
 )
 
 // Place is where a list goes on: behind the row that it names. The zero value is the start. What of it counts is known by the list that gave it. Clients carry
@@ -55,7 +55,7 @@ type Options struct {
 	After  Place
 	Limit  int  // of rows; 0 means DefaultLimit, and more than MaxLimit means that
 	Budget int  // of places to look at; 0 means DefaultBudget
-	Sparse bool // a filter may leave many out, so more are read at once
+	Sparse bool // a filter may leave many out, so twice as many as are wanted are read first
 }
 
 // Page is a part of a list.
@@ -70,7 +70,7 @@ func Read[T any](o Options, ranges ...Range[T]) (Page[T], error) {
 	limit, budget := min(cmp.Or(max(o.Limit, 0), DefaultLimit), MaxLimit), cmp.Or(o.Budget, DefaultBudget)
 	at, looked, step := o.After, 0, limit+1
 	if o.Sparse {
-		step = max(step, sparseStep)
+		step *= 2
 	}
 	out := Page[T]{}
 	for at.Range >= 0 && at.Range < len(ranges) { // a place may have been made up
@@ -103,9 +103,15 @@ func Read[T any](o Options, ranges ...Range[T]) (Page[T], error) {
 		if looked += len(places); len(places) < n {
 			at = Place{Range: at.Range + 1}
 		}
-		step *= 2
+		step = Pace(looked, len(out.Rows), limit+1-len(out.Rows))
 	}
 	return out, nil
+}
+
+// Pace is how many places to look at next, when so many have been looked at, so many of them were rows of the page, and so many are missing: a fourth more than
+// should hold those, because another statement costs more than some places too many.
+func Pace(looked, found, missing int) int {
+	return max(paceLeast, missing*looked*5/max(found*4, 2))
 }
 
 func (r Range[T]) load(places []Place) (map[int64]T, error) {

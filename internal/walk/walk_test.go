@@ -73,6 +73,26 @@ func TestPagesTogetherAreTheListAndNoneLooksAtMoreThanItMay(t *testing.T) {
 	})
 }
 
+func TestAPageOfAFilteredListLooksAtLittleMoreThanItShows(t *testing.T) {
+	t.Parallel()
+	ids := make([]int64, 5000)
+	for i := range ids {
+		ids[i] = int64(len(ids) - i)
+	}
+	for _, test := range []struct {
+		one  int64 // of so many is in the list
+		most int   // places that a page of 50 may look at
+		rows int
+	}{{1, 102, 50}, {2, 130, 50}, {10, 650, 50}, {100, DefaultBudget, 10}, {10_000, DefaultBudget, 0}} {
+		looked := 0
+		page, err := Read(Options{Sparse: true}, numbers(ids, func(id int64) bool { return id%test.one == 0 }, &looked))
+		require.NoError(t, err)
+		require.Len(t, page.Rows, test.rows)
+		require.LessOrEqual(t, looked, test.most, "one of %d", test.one)
+		require.NotNil(t, page.Next)
+	}
+}
+
 func TestAMadeUpPlaceIsTheEndOfTheList(t *testing.T) {
 	t.Parallel()
 	looked := 0
