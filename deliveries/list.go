@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -50,7 +49,7 @@ func lookChange(from, to State) (set string, args []any) {
 // These orders, and states that need a look, are ranges of indexes that sending needs anyway; what else is asked leaves deliveries out of them, so that a page may
 // be short and still have a next one. Errors: Invalid with the field state.
 func (s *Store) ListDeliveries(ctx context.Context, accountID int64, filter ListFilter, page walk.Options) (walk.Page[*Delivery], error) {
-	l := &list{ListFilter: filter, tx: s.db.Read(ctx), accountID: accountID, limit: s.db.Dialect().Limit()}
+	l := &list{ListFilter: filter, tx: s.db.Read(ctx), accountID: accountID, dialect: s.db.Dialect(), limit: s.db.Dialect().Limit()}
 	if slices.Contains(filter.States, StatePlanned) && len(filter.States) > 1 && filter.FanID == 0 && filter.Source == (Source{}) {
 		return walk.Page[*Delivery]{}, fault.BadField("state", "planned_alone", "what is planned is a list of its own; ask for planned alone, or name a fan or source")
 	}
@@ -64,7 +63,10 @@ type list struct {
 
 	tx        *gorm.DB
 	accountID int64
+	dialect   database.Dialect
 	limit     string
+
+	first, last plannedAt // see ends
 }
 
 // planned reports whether the list is of what is planned alone.
@@ -176,23 +178,6 @@ func (l *list) nextEnded(after walk.Place, n int) ([]walk.Place, error) {
 			return nil, err
 		}
 	}
-	if below != math.MaxInt64 && below-above > nearBy {
-		if out, err := l.ended(idSpan{below - nearBy, below}, above, n); err != nil || len(out) == n {
-			return out, err
-		}
-	}
-	return l.ended(idSpan{above, below}, above, n)
-}
-
-// nearBy is how many ids behind a place are looked at first. Of an account with many rows, MariaDB takes a longer range for no better than all that the account has,
-// and reads those from the newest on; where the account has few among so many ids, it has few to read.
-const nearBy = 50_000
-
-// idSpan is a range of ids, without its ends.
-type idSpan struct{ above, below int64 }
-
-// ended reads the latest n places of a span. above is where the period begins.
-func (l *list) ended(ids idSpan, above int64, n int) ([]walk.Place, error) {
 	var parts []string
 	var args []any
 	for _, of := range l.looks() {
@@ -200,8 +185,9 @@ func (l *list) ended(ids idSpan, above int64, n int) ([]walk.Place, error) {
 		if of != nil {
 			is = fmt.Sprint("= ", of)
 		}
-		parts = append(parts, "SELECT id FROM (SELECT id FROM deliveries WHERE account_id = ? AND lane IS NULL AND lane_source "+is+" AND lane_at IS NULL AND id < ? AND id > ? ORDER BY id DESC"+l.limit+") p")
-		args = append(args, l.accountID, ids.below, ids.above, n)
+		parts = append(parts, "SELECT id FROM (SELECT id FROM deliveries"+l.dialect.By("deliveries_lane")+
+			" WHERE account_id = ? AND lane IS NULL AND lane_source "+is+" AND lane_at IS NULL AND id < ? AND id > ? ORDER BY id DESC"+l.limit+") p")
+		args = append(args, l.accountID, below, above, n)
 	}
 	out, err := walk.Places(l.tx, walk.ByID, strings.Join(parts, " UNION ALL ")+" ORDER BY id DESC"+l.limit, append(args, n)...)
 	for i := range out {

@@ -287,7 +287,35 @@ func TestListsOfDeliveriesReadRangesOfIndexes(t *testing.T) {
 				}
 				require.Contains(t, []string{"const", "ref", "range"}, p.Type, "%+v", p)
 				require.NotContains(t, p.Extra, "filesort", "%+v", p)
+				if strings.Contains(p.Statement, "lane IS NULL") { // with millions of rows MariaDB would take the index without the id, and read all rows that are newer
+					require.Equal(t, "range deliveries_lane", p.Type+" "+p.Key, "%+v", p)
+					require.Contains(t, p.Statement, "FORCE INDEX (deliveries_lane)")
+				}
 			}
 		}
 	}
+}
+
+func TestAPeriodBeginsWithItsLatestDeliveryHoweverManyFollow(t *testing.T) {
+	t.Parallel()
+	testdb.Each(t, func(t *testing.T, db *database.DB) {
+		s := New(db, clock.NewManual(time.Unix(0, 0)))
+		require.NoError(t, db.Tx(t.Context(), func(tx *gorm.DB) error {
+			const columns = "INSERT INTO deliveries (account_id, source_kind, source_id, fan_id, occurrence, step_no, message_no, resend, step_size, channel, class, message_id, state, " +
+				"due_at, not_after, deadline_at, planned_at) "
+			err := tx.Exec(columns + "VALUES (1,1,1,1,0,1,1,0,1,1,1,1,3,1,1,1,1000000)").Error
+			for size := 1; size < 1<<12 && err == nil; size *= 2 { // ten a second
+				err = tx.Exec(columns+"SELECT 1,1,1,fan_id + ?,0,1,1,0,1,1,1,1,3,1,1,1,1000000 + (fan_id + ? - 1) * 100 FROM deliveries ORDER BY fan_id", size, size).Error
+			}
+			return err
+		}))
+		for _, before := range []int64{1_100_000, 1_300_000, 1_000_000 + 4095*100} {
+			page, err := s.ListDeliveries(t.Context(), 1, ListFilter{Before: before}, walk.Options{Limit: 5})
+			require.NoError(t, err)
+			require.Len(t, page.Rows, 5)
+			for i, d := range page.Rows {
+				require.Equal(t, before-100*int64(i+1), d.PlannedAt)
+			}
+		}
+	})
 }

@@ -19,9 +19,12 @@ const columns = "id, account_id, source_kind, source_id, fan_id, occurrence, ste
 
 func (d *Delivery) fields() []any {
 	return []any{
-		&d.ID, &d.AccountID, &d.Source.Kind, &d.Source.ID, &d.FanID, &d.Occurrence, &d.StepNo, &d.MessageNo, &d.Resend, &d.StepSize, &d.Channel, &d.Class,
-		&d.Options, &d.MessageID, &d.State, &d.Reason, &d.DueAt, &d.NotAfter, &d.Deadline, &d.PlannedAt, &d.MarkedAt, &d.EndedAt, &d.Attempt, &d.BatchID,
-		&d.Reserved.Buckets, &d.Reserved.Generation, &d.Reserved.CapDay, &d.ErrCode,
+		database.Int(&d.ID), database.Int(&d.AccountID), database.Int(&d.Source.Kind), database.Int(&d.Source.ID), database.Int(&d.FanID),
+		database.Int(&d.Occurrence), database.Int(&d.StepNo), database.Int(&d.MessageNo), database.Int(&d.Resend), database.Int(&d.StepSize),
+		database.Int(&d.Channel), database.Int(&d.Class), database.Int(&d.Options), database.Int(&d.MessageID), database.Int(&d.State),
+		database.Int(&d.Reason), database.Int(&d.DueAt), database.Int(&d.NotAfter), database.Int(&d.Deadline), database.Int(&d.PlannedAt),
+		database.Int(&d.MarkedAt), database.Int(&d.EndedAt), database.Int(&d.Attempt), database.Int(&d.BatchID), database.Int(&d.Reserved.Buckets),
+		database.Int(&d.Reserved.Generation), database.Int(&d.Reserved.CapDay), database.Int(&d.ErrCode),
 	}
 }
 

@@ -31,7 +31,7 @@ type InteractionFilter struct {
 // ListInteractions reads a page of what an account's fans did, newest first: of all of them as it was recorded, of one fan as it happened. A page with a kind may
 // be short and still have a next one. Errors: NotFound for the fan.
 func (s *Store) ListInteractions(ctx context.Context, accountID int64, filter InteractionFilter, page walk.Options) (walk.Page[*Interaction], error) {
-	l := &interactionList{InteractionFilter: filter, tx: s.db.Read(ctx), accountID: accountID, limit: s.db.Dialect().Limit()}
+	l := &interactionList{InteractionFilter: filter, tx: s.db.Read(ctx), accountID: accountID, dialect: s.db.Dialect(), limit: s.db.Dialect().Limit()}
 	next := l.nextOfAccount
 	if filter.FanID != 0 {
 		next = l.nextOfFan
@@ -48,12 +48,13 @@ type interactionList struct {
 
 	tx        *gorm.DB
 	accountID int64
+	dialect   database.Dialect
 	limit     string
 }
 
 func (l *interactionList) nextOfAccount(after walk.Place, n int) ([]walk.Place, error) {
 	return walk.Places(l.tx, walk.ByID,
-		"SELECT id FROM interactions WHERE account_id = ? AND id < ? ORDER BY id DESC"+l.limit, l.accountID, after.Before(), n)
+		"SELECT id FROM interactions"+l.dialect.By("interactions_account")+" WHERE account_id = ? AND id < ? ORDER BY id DESC"+l.limit, l.accountID, after.Before(), n)
 }
 
 func (l *interactionList) nextOfFan(after walk.Place, n int) ([]walk.Place, error) {
@@ -80,7 +81,7 @@ func (l *interactionList) load(places []walk.Place) (map[int64]*Interaction, err
 		}
 		err := database.EachRow(l.tx, func(rows *sql.Rows) error {
 			i := &Interaction{}
-			err := rows.Scan(&i.ID, &i.FanID, &i.Kind, &i.Detail, &i.EventAt, &i.RecordedAt)
+			err := rows.Scan(database.Int(&i.ID), database.Int(&i.FanID), &i.Kind, &i.Detail, database.Int(&i.EventAt), database.Int(&i.RecordedAt))
 			out[i.ID] = i
 			return err
 		}, "SELECT id, fan_id, kind, detail, event_at, recorded_at FROM interactions WHERE "+w.text, w.args...)

@@ -141,7 +141,7 @@ func (l *fanList) nextNewest(after walk.Place, n int) ([]walk.Place, error) {
 		if l.Blacklisted != nil && *l.Blacklisted != state[0] || l.Subscribed != nil && *l.Subscribed != state[1] {
 			continue
 		}
-		parts = append(parts, "SELECT id FROM (SELECT id FROM fans WHERE blacklisted = ? AND subscribed = ? AND account_id = ? AND id < ? ORDER BY id DESC"+l.limit()+") p")
+		parts = append(parts, "SELECT id FROM (SELECT id FROM fans"+l.by("fans_newest")+" WHERE blacklisted = ? AND subscribed = ? AND account_id = ? AND id < ? ORDER BY id DESC"+l.limit()+") p")
 		args = append(args, state[0], state[1], l.accountID, after.Before(), n)
 	}
 	return walk.Places(l.tx, walk.ByID, strings.Join(parts, " UNION ALL ")+" ORDER BY id DESC"+l.limit(), append(args, n)...)
@@ -152,12 +152,12 @@ func (l *fanList) nextTagged(after walk.Place, n int) ([]walk.Place, error) {
 }
 
 func (l *fanList) nextOfScene(after walk.Place, n int) ([]walk.Place, error) {
-	return walk.Places(l.tx, walk.ByID, "SELECT id FROM fans WHERE account_id = ? AND scene = ? AND scene <> '' AND id < ? ORDER BY id DESC"+l.limit(), l.accountID, l.Scene, after.Before(), n)
+	return walk.Places(l.tx, walk.ByID, "SELECT id FROM fans"+l.by("fans_scene")+" WHERE account_id = ? AND scene = ? AND scene <> '' AND id < ? ORDER BY id DESC"+l.limit(), l.accountID, l.Scene, after.Before(), n)
 }
 
 // nextInteracted reads fans_interacted.
 func (l *fanList) nextInteracted(after walk.Place, n int) ([]walk.Place, error) {
-	const query = "SELECT id, interacted_at FROM fans WHERE account_id = ? AND "
+	query := "SELECT id, interacted_at FROM fans" + l.by("fans_interacted") + " WHERE account_id = ? AND "
 	if after.Started() {
 		return walk.Chain(n,
 			func(n int) ([]walk.Place, error) {
@@ -188,6 +188,8 @@ func (l *fanList) nextSorted(after walk.Place, n int) ([]walk.Place, error) {
 }
 
 func (l *fanList) limit() string { return l.store.db.Dialect().Limit() }
+
+func (l *fanList) by(index string) string { return l.store.db.Dialect().By(index) }
 
 // load reads the fans of places who fulfil the whole filter.
 func (l *fanList) load(places []walk.Place) (map[int64]*Fan, error) { return l.loadIf(places, "") }

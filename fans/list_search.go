@@ -39,7 +39,7 @@ func ascii(text string) bool {
 }
 
 func (l *fanList) nextUnionID(after walk.Place, n int) ([]walk.Place, error) {
-	return walk.Places(l.tx, walk.ByID, "SELECT id FROM fans WHERE account_id = ? AND unionid = ? AND unionid <> '' AND id < ? ORDER BY id DESC"+l.limit(),
+	return walk.Places(l.tx, walk.ByID, "SELECT id FROM fans"+l.by("fans_unionid")+" WHERE account_id = ? AND unionid = ? AND unionid <> '' AND id < ? ORDER BY id DESC"+l.limit(),
 		l.accountID, l.Search, after.Before(), n)
 }
 
@@ -49,10 +49,10 @@ func (l *fanList) nextOpenID(after walk.Place, n int) ([]walk.Place, error) {
 
 // nextNamed reads the fans whose name begins with what is searched for, by that name.
 func (l *fanList) nextNamed(column string, after walk.Place, n int) ([]walk.Place, error) {
-	named := strings.NewReplacer("{name}", column, "{limit}", l.limit())
+	named := strings.NewReplacer("{name}", column, "{by}", l.by("fans_"+column), "{limit}", l.limit())
 	query := func(more string, args ...any) func(int) ([]walk.Place, error) {
 		return func(n int) ([]walk.Place, error) {
-			return walk.Places(l.tx, walk.ByName, named.Replace("SELECT id, {name} FROM fans WHERE account_id = ? AND {name} <> '' AND "+more+"{limit}"),
+			return walk.Places(l.tx, walk.ByName, named.Replace("SELECT id, {name} FROM fans{by} WHERE account_id = ? AND {name} <> '' AND "+more+"{limit}"),
 				slices.Concat([]any{l.accountID}, args, []any{n})...)
 		}
 	}
