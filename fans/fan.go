@@ -57,8 +57,8 @@ const fanColumns = "id, account_id, openid, unionid, nickname, avatar_url, remar
 
 func (f *Fan) fields() []any {
 	return []any{
-		&f.ID, &f.AccountID, &f.OpenID, &f.UnionID, &f.Nickname, &f.AvatarURL, &f.Remark, &f.Language, &f.FollowSource, &f.Scene, &f.Subscribed, &f.Blacklisted, &f.OptedOut, &f.Refused,
-		&f.SubscribedAt, &f.UnsubscribedAt, &f.InteractedAt, &f.CreatedAt,
+		database.Int(&f.ID), database.Int(&f.AccountID), &f.OpenID, &f.UnionID, &f.Nickname, &f.AvatarURL, &f.Remark, &f.Language, &f.FollowSource, &f.Scene, &f.Subscribed, &f.Blacklisted, &f.OptedOut, &f.Refused,
+		database.Int(&f.SubscribedAt), database.Int(&f.UnsubscribedAt), database.Int(&f.InteractedAt), database.Int(&f.CreatedAt),
 	}
 }
 

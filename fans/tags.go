@@ -75,7 +75,7 @@ func (s *Store) TagsOf(tx *gorm.DB, accountID int64, fanIDs []int64) (map[int64]
 		among, args := database.Among("f.fan_id", chunk)
 		err := database.EachRow(tx, func(rows *sql.Rows) error {
 			var fan, tag int64
-			err := rows.Scan(&fan, &tag)
+			err := rows.Scan(database.Int(&fan), database.Int(&tag))
 			out[fan] = append(out[fan], tag)
 			return err
 		}, "SELECT f.fan_id, f.tag_id FROM fan_tags f JOIN tags t ON t.id = f.tag_id WHERE "+among+" AND +f.account_id = ? AND t.removed_at = 0 ORDER BY f.fan_id, f.tag_id",
