@@ -221,10 +221,11 @@ func (j *apiJob) requests() []apiRequest {
 	list := func(name, path string, pairs ...string) apiRequest {
 		return apiRequest{name, func(r *rand.Rand) (string, url.Values) {
 			a, q := s.account(r), url.Values{}
-			for i := 0; i < len(pairs); i += 2 {
-				q.Set(pairs[i], s.fill(r, a, pairs[i+1]))
+			texts := strings.Split(s.fill(r, a, strings.Join(append([]string{path}, pairs...), "\n")), "\n") // at once, because a period has two ends
+			for i := 1; i < len(texts); i += 2 {
+				q.Set(texts[i], texts[i+1])
 			}
-			return strconv.FormatInt(a.id, 10) + "/" + s.fill(r, a, path), q
+			return strconv.FormatInt(a.id, 10) + "/" + texts[0], q
 		}}
 	}
 	return []apiRequest{
@@ -237,6 +238,7 @@ func (j *apiJob) requests() []apiRequest {
 		list("fans silent", "fans", "sort", "interacted", "interacted_before", "{time}"),
 		list("fans by scene", "fans", "scene", "ch{n}"),
 		list("fans by source", "fans", "follow_source", "ADD_SCENE_{n}"),
+		list("fans by no source", "fans", "follow_source", "ADD_SCENE_OTHERS"), // the most that a page may cost
 		list("fans by name", "fans", "q", "n{n}"),
 		list("fans with a tag", "fans", "tag", "{tag}"),
 		list("fans with a tag by interaction", "fans", "tag", "{tag}", "sort", "interacted"),
@@ -250,6 +252,7 @@ func (j *apiJob) requests() []apiRequest {
 		list("deliveries of a source skipped", "deliveries", "source_kind", "drip", "source", "{drip}", "state", "skipped"),
 		list("deliveries planned", "deliveries", "state", "planned"),
 		list("deliveries skipped", "deliveries", "state", "skipped", "reason", "cap"),
+		list("deliveries skipped for no reason", "deliveries", "state", "skipped", "reason", "quiet_hours"), // likewise
 		list("deliveries to look at", "deliveries", "attention", "true"),
 		list("deliveries of a period", "deliveries", "since", "{time}", "before", "{later}"),
 		list("delivery", "deliveries/{delivery}"),

@@ -24,6 +24,8 @@ const (
 	apiSamples = 400    // ids of each kind that requests name
 	apiDays    = 60     // over which everything happened
 	apiDay     = 24 * 60 * 60 * 1000
+	// apiScatter spreads the times of fans evenly over apiDays: an odd part of them near the golden ratio.
+	apiScatter = 3_203_888_191
 )
 
 // apiSeeded is what requests name.
@@ -165,8 +167,8 @@ func (w *apiSeeder) fans() error {
 					"WITH RECURSIVE n(i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT CASE WHEN i % 10000 = 77 THEN ? WHEN i % 100 = 50 THEN ? ELSE ? END, "+
 					"CONCAT('oBench', 1000000000 + i), CASE WHEN i % 2 = 0 THEN CONCAT('uBench', 1000000000 + i) ELSE '' END, CASE WHEN i % 10 = 3 THEN 0 ELSE 1 END, "+
 					"CASE WHEN i % 3000 = 9 THEN 1 ELSE 0 END, CASE WHEN i % 3 = 0 THEN CONCAT('n', i % 1000) ELSE '' END, CASE WHEN i % 40 = 0 THEN CONCAT('r', i % 1000) ELSE '' END, "+
-					"CASE WHEN i % 21 = 0 THEN CONCAT('ch', i % 10) ELSE '' END, CONCAT('ADD_SCENE_', i % 13), ?, CASE WHEN i % 5 < 2 THEN ? + (i * 86400007) % ? ELSE 0 END, ? FROM n",
-					i, min(i+apiNumbers-1, w.apiJob.fans), a[2].id, a[1].id, a[0].id, w.seeded.from, w.seeded.from, apiDays*apiDay, w.seeded.from).Error
+					"CASE WHEN i % 21 = 0 THEN CONCAT('ch', i % 10) ELSE '' END, CONCAT('ADD_SCENE_', i % 13), ?, CASE WHEN i % 5 < 2 THEN ? + (i * ?) % ? ELSE 0 END, ? FROM n",
+					i, min(i+apiNumbers-1, w.apiJob.fans), a[2].id, a[1].id, a[0].id, w.seeded.from, w.seeded.from, apiScatter, apiDays*apiDay, w.seeded.from).Error
 				if err != nil {
 					return err
 				}
@@ -199,7 +201,7 @@ func (w *apiSeeder) acts() error {
 		"FROM fans f WHERE", 2*apiDay)
 	for n := 0; n < 2 && err == nil; n++ {
 		err = w.slices("INSERT INTO interactions (account_id, fan_id, inbox_id, kind, detail, event_at, recorded_at) SELECT f.account_id, f.id, f.id * 2 + ?, "+
-			"CASE WHEN f.id % 50 = 0 THEN 'scan' ELSE 'text' END, 'hello', ? + (f.id * 86400007) % ?, ? FROM fans f WHERE", n, w.seeded.from, apiDays*apiDay, w.now)
+			"CASE WHEN f.id % 50 = 0 THEN 'scan' ELSE 'text' END, 'hello', ? + (f.id * ?) % ?, ? FROM fans f WHERE", n, w.seeded.from, apiScatter, apiDays*apiDay, w.now)
 	}
 	return err
 }
@@ -244,7 +246,7 @@ func (w *apiSeeder) deliveries() error {
 	}
 	for round := int64(0); round*fans < int64(w.deliver); round++ {
 		h := fmt.Sprintf("((f.id * 31 + %d) %% 1000)", round*7)
-		state := fmt.Sprintf("CASE WHEN %[1]s < 900 THEN %d WHEN %[1]s < 970 THEN %d WHEN %[1]s < 990 THEN %d WHEN %[1]s < 995 THEN %d WHEN %[1]s < 998 THEN %d ELSE %d END",
+		state := fmt.Sprintf("CASE WHEN %[1]s < 900 THEN %[2]d WHEN %[1]s < 970 THEN %[3]d WHEN %[1]s < 990 THEN %[4]d WHEN %[1]s < 995 THEN %[5]d WHEN %[1]s < 998 THEN %[6]d ELSE %[7]d END",
 			h, deliveries.StateSent, deliveries.StateSkipped, deliveries.StatePlanned, deliveries.StateExpired, deliveries.StateFailed, deliveries.StateUnknown)
 		planned := h + " BETWEEN 970 AND 989"
 		left := int64(w.deliver) - round*fans
