@@ -54,7 +54,7 @@ type Dispatcher struct {
 // turns is what the dispatcher remembers about an account between two rounds. Losing it costs nothing but a second look.
 type turns struct {
 	lease     lease.Lease
-	next      int64     // key of the source whose turn it is
+	next      int64 // key of the source whose turn it is
 	credit    map[deliveries.Source]int
 	cursors   map[deliveries.Source]deliveries.Cursor
 	restarted time.Time

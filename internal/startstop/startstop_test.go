@@ -108,4 +108,3 @@ func TestFailureAndPanicAreReported(t *testing.T) {
 		require.NoError(t, b.Stop(t.Context()))
 	}
 }
-

@@ -17,7 +17,7 @@ const (
 	MaxLimit = 200
 	// DefaultBudget is how many places a page looks at, at most.
 	DefaultBudget = 1000
-	// paceLeast is how many places are looked at at least, when a page is not full yet.
+	// paceLeast is the least number of places that are looked at when a page is not full yet.
 	paceLeast = 20
 )
 
