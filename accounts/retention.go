@@ -23,12 +23,13 @@ const (
 	KeptInteractions Kept = "interaction" // what fans did, from the time it was recorded
 	KeptTraces       Kept = "trace"       // why deliveries waited, stopped or failed, from the end of the delivery
 	KeptReactions    Kept = "reaction"    // what fans did after messages, from then on: as long as traces, and its walks have no cursor
+	KeptClicks       Kept = "click"       // who opened a tracked link, from the first time on: as reactions
 	KeptLeftFans     Kept = "left_fan"    // who a fan was, from the unfollow
 )
 
 // AllKept lists the kinds.
 func AllKept() []Kept {
-	return []Kept{KeptInbox, KeptInteractions, KeptTraces, KeptReactions, KeptLeftFans}
+	return []Kept{KeptInbox, KeptInteractions, KeptTraces, KeptReactions, KeptClicks, KeptLeftFans}
 }
 
 // What an account keeps if nobody says otherwise, in days.
@@ -54,6 +55,7 @@ const (
 //     not removed at all. Yet while a grant is open its interaction is there to show why.
 //   - A trace belongs to a delivery that ended at least as long ago: what is planned or under way has all of it. Late answers and receipts come within 23 hours (design 2).
 //   - A reaction keeps a second act of its kind after the same message from being counted. Such an act comes within deliveries.ReactWithin, 48 hours.
+//   - A click keeps a second one on the same link of the same message from being told again; after its time it would be.
 //   - Of fans who left, what sending needs stays: that they left, and when.
 //
 // Three days are more than each of these, with a night between. LeftFanDays depends on nothing.
@@ -88,7 +90,7 @@ func (r *Retention) Days(k Kept) int {
 		return r.InboxDays
 	case KeptInteractions:
 		return r.InteractionDays
-	case KeptTraces, KeptReactions:
+	case KeptTraces, KeptReactions, KeptClicks:
 		return r.TraceDays
 	case KeptLeftFans:
 		return r.LeftFanDays

@@ -30,6 +30,7 @@ func sealedTables() []sealedTable {
 		{name: "component_tokens", key: "component_id", columns: []string{"token"}},
 		{name: "authorisations", key: "id", columns: []string{"refresh_token", "previous_token", "code"}},
 		{name: "webhooks", key: "id", columns: []string{"secret"}},
+		{name: "link_keys", key: "id", columns: []string{"secret"}},
 	}
 }
 

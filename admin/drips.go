@@ -185,19 +185,30 @@ type checkDripIn struct {
 	}
 }
 
+// warningView is something that a definition may say and that is probably not meant.
+type warningView struct {
+	Path  string `json:"path" example:"steps[0].messages[0].text.content"`
+	Rule  string `json:"rule" enum:"link_variable,link_entity,link_strange,no_links"`
+	Words string `json:"words"`
+}
+
 type checkDripOut struct {
 	Body struct {
-		Reaches []reachView `json:"reaches" nullable:"false"`
+		Reaches  []reachView   `json:"reaches" nullable:"false"`
+		Warnings []warningView `json:"warnings" nullable:"false" doc:"What is probably not meant; it keeps nothing from being stored"`
 	}
 }
 
 func (a *API) checkDrip(ctx context.Context, c *Call, in *checkDripIn) (*checkDripOut, error) {
-	reaches, err := a.o.Campaigns.CheckDrip(ctx, c.Account, in.Body.Definition)
+	found, err := a.o.Campaigns.CheckDrip(ctx, c.Account, in.Body.Definition)
 	if err != nil {
 		return nil, inDefinition(err)
 	}
 	out := &checkDripOut{}
-	out.Body.Reaches = showReaches(reaches, c.Lang)
+	out.Body.Reaches, out.Body.Warnings = showReaches(found.Reaches, c.Lang), make([]warningView, len(found.Warnings))
+	for i, w := range found.Warnings {
+		out.Body.Warnings[i] = warningView{Path: "definition." + w.Path, Rule: w.Rule, Words: w.Words.In(c.Lang)}
+	}
 	return out, nil
 }
 

@@ -35,7 +35,7 @@ func dripFieldWords() map[string]lang.Text {
 		"fan.nickname_known":  {ZH: "已知昵称", EN: "the nickname is known"},
 		"run.trigger":         {ZH: "进入流程的触发方式", EN: "kind of the trigger that began the run"},
 		"run.replied":         {ZH: "进入后回复过", EN: "has sent a message since the run began"},
-		"run.clicked":         {ZH: "进入后点击过菜单", EN: "has tapped a menu item since the run began"},
+		"run.clicked":         {ZH: "进入后点击过菜单或跟踪链接", EN: "has tapped a menu item or a tracked link since the run began"},
 		"window.open":         {ZH: "现在可以发客服消息", EN: "can be sent a customer-service message now"},
 		"window.left":         {ZH: "现在还能发的客服消息条数", EN: "how many customer-service messages can be sent now"},
 	}

@@ -27,7 +27,7 @@ type funnelView struct {
 	Unknown    int64      `json:"unknown"`
 	Cancelled  int64      `json:"cancelled"`
 	Replied    int64      `json:"replied" doc:"Sent ones after which the fan wrote within 48 hours"`
-	Clicked    int64      `json:"clicked" doc:"… tapped a menu"`
+	Clicked    int64      `json:"clicked" doc:"… tapped a menu, or a tracked link in the message itself"`
 	Unfollowed int64      `json:"unfollowed" doc:"… left"`
 	Stops      []stopView `json:"stops" nullable:"false" doc:"Why messages did not arrive, the most frequent first"`
 }
@@ -74,6 +74,14 @@ type messageFigures struct {
 	funnelView
 }
 
+// linkFigures are those of a tracked link.
+type linkFigures struct {
+	URL    string `json:"url" example:"https://shop.example.com/coupon"`
+	People int64  `json:"people" doc:"Messages in which the fan opened it: a fan counts once for each"`
+	Taps   int64  `json:"taps" doc:"How often fans did"`
+	Others int64  `json:"others" doc:"How often something else did: robots, previews, browsers outside of WeChat"`
+}
+
 // stepFigures are those of a step.
 type stepFigures struct {
 	Version int    `json:"version"`
@@ -82,6 +90,7 @@ type stepFigures struct {
 	Fans    int64  `json:"fans" doc:"Runs that came to it"`
 	funnelView
 	Messages []messageFigures `json:"messages" nullable:"false" doc:"Of a step with several"`
+	Links    []linkFigures    `json:"links" nullable:"false" doc:"Of a step that tracks links"`
 	Outcomes []outcomeView    `json:"outcomes" nullable:"false" doc:"Of conditions, waits, replies asked for"`
 }
 
@@ -121,11 +130,14 @@ func showReport(r *campaigns.Report, l lang.Lang) reportView {
 func showStepFigures(s *campaigns.StepReport, l lang.Lang) stepFigures {
 	out := stepFigures{
 		Version: s.Version, StepNo: s.StepNo, Kind: s.Kind, Fans: s.Fans, funnelView: showFunnel(&s.Funnel, l),
-		Messages: make([]messageFigures, len(s.Messages)), Outcomes: make([]outcomeView, len(s.Outcomes)),
+		Messages: make([]messageFigures, len(s.Messages)), Outcomes: make([]outcomeView, len(s.Outcomes)), Links: make([]linkFigures, len(s.Links)),
 	}
 	for i := range s.Messages {
 		m := &s.Messages[i]
 		out.Messages[i] = messageFigures{MessageNo: m.MessageNo, MessageID: m.MessageID, funnelView: showFunnel(&m.Funnel, l)}
+	}
+	for i, l := range s.Links {
+		out.Links[i] = linkFigures(l)
 	}
 	for i, o := range s.Outcomes {
 		out.Outcomes[i] = outcomeView{Outcome: o.Outcome.String(), Words: campaigns.OutcomeWords(o.Outcome, l), N: o.N}

@@ -241,3 +241,32 @@ func (w *world) decisionsAreListed(at string) {
 	require.Equal(w.t, []any{fan, 3, ""}, []any{page.Items[0].FanID, page.Items[0].MessageNo, page.Next})
 	require.Zero(w.t, got("&reason=cap"))
 }
+
+func TestAReportTellsWhoOpenedTheLinksOfAStep(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		definition := map[string]any{
+			"triggers": []any{map[string]any{"kind": "follow"}},
+			"steps": []any{map[string]any{"delay": "0s", "track_links": true, "messages": []any{map[string]any{
+				"msgtype": "text", "text": map[string]any{"content": `<a href="https://a.cn">a</a><a href="https://b.cn">b</a><a href="https://c.cn/{{scene|x}}">c</a>`},
+			}}}},
+		}
+		r := w.ask(http.MethodPost, path(w.ours, "/drips/check"), map[string]any{"definition": definition}, "Accept-Language", "en")
+		require.Equal(t, http.StatusOK, r.status, string(r.raw))
+		var checked struct {
+			Warnings []warningView `json:"warnings"`
+		}
+		r.into(t, &checked)
+		require.Len(t, checked.Warnings, 1)
+		require.Equal(t, "definition.steps[0].messages[0].text.content link_variable", checked.Warnings[0].Path+" "+checked.Warnings[0].Rule)
+		require.Contains(t, checked.Warnings[0].Words, "https://c.cn/{{scene|x}} holds a variable")
+
+		r = w.ask(http.MethodPost, path(w.ours, "/drips"), map[string]any{"name": "links", "definition": definition})
+		require.Equal(t, http.StatusCreated, r.status, string(r.raw))
+		var d dripDetail
+		r.into(t, &d)
+		var report reportView
+		w.ask(http.MethodGet, path(w.ours, "/drips/%d/report", d.ID), nil).into(t, &report)
+		id := w.count("messages")
+		require.Equal(t, []linkFigures{{URL: "https://a.cn", People: id, Taps: id + 1, Others: id + 2}, {URL: "https://b.cn"}}, report.Steps[0].Links, "a link that nobody opened is there too")
+	})
+}

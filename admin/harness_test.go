@@ -86,7 +86,7 @@ func newWorld(t *testing.T, db *database.DB) *world {
 	}
 	w.o.Campaigns = campaigns.New(campaigns.Options{
 		DB: db, Clock: w.clock, Accounts: store, Limits: lim, Templates: w.o.Templates, Ledger: w.o.Ledger, Stops: w.o.Stops, Fans: w.o.Fans, Tagger: w.o.Fans,
-		Webhooks: noCalls{},
+		Webhooks: noCalls{}, Links: linkBook{},
 	})
 	w.joinFans()
 	w.o.Webhooks = webhooks.New(webhooks.Options{DB: db, Clock: w.clock, Sealer: vault})
@@ -102,6 +102,21 @@ type noCalls struct{}
 func (noCalls) WebhookIDs(context.Context, int64) ([]int64, error) { return nil, nil }
 
 func (noCalls) Enqueue(*gorm.DB, int64, int64, []campaigns.WebhookCall) error { return nil }
+
+// linkBook makes tracked addresses of 60 bytes and counts as many openings of each as the message's id says: no page is served here.
+type linkBook struct{}
+
+func (linkBook) Longest() int { return 60 }
+
+func (linkBook) Keep(*gorm.DB, int64, []string) error { return nil }
+
+func (linkBook) Figures(_ context.Context, q campaigns.LinkQuery) ([]campaigns.LinkFigure, error) {
+	out := make([]campaigns.LinkFigure, len(q.MessageIDs))
+	for i, id := range q.MessageIDs {
+		out[i] = campaigns.LinkFigure{MessageID: id, URL: "https://a.cn", People: id, Taps: id + 1, Others: id + 2}
+	}
+	return out, nil
+}
 
 // mount starts a process anew, with w.o. Passwords cost next to nothing.
 func (w *world) mount() {

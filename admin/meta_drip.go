@@ -64,7 +64,7 @@ func dripSteps() []kindOfDrip {
 func dripWaits() []kindOfDrip {
 	return []kindOfDrip{
 		{campaigns.OnReplied, lang.Text{ZH: "粉丝回复", EN: "the fan replies"}},
-		{campaigns.OnClicked, lang.Text{ZH: "粉丝点击菜单", EN: "the fan taps a menu item"}},
+		{campaigns.OnClicked, lang.Text{ZH: "粉丝点击菜单或跟踪链接", EN: "the fan taps a menu item or a tracked link"}},
 		{campaigns.OnScanned, lang.Text{ZH: "粉丝扫码", EN: "the fan scans a code"}},
 		{campaigns.OnTagged, lang.Text{ZH: "被打上标签", EN: "the fan gets a tag"}},
 		{campaigns.OnEvent, lang.Text{ZH: "收到 API 事件", EN: "a program reports an event of the fan"}},
@@ -74,7 +74,7 @@ func dripWaits() []kindOfDrip {
 func dripExits() []kindOfDrip {
 	return []kindOfDrip{
 		{campaigns.OnReplied, lang.Text{ZH: "粉丝回复", EN: "the fan replies"}},
-		{campaigns.OnClicked, lang.Text{ZH: "粉丝点击菜单", EN: "the fan taps a menu item"}},
+		{campaigns.OnClicked, lang.Text{ZH: "粉丝点击菜单或跟踪链接", EN: "the fan taps a menu item or a tracked link"}},
 		{campaigns.OnTagged, lang.Text{ZH: "被打上标签", EN: "the fan gets a tag"}},
 		{campaigns.OnGoal, lang.Text{ZH: "达成目标（API 事件）", EN: "the goal is reached: a program reports the event"}},
 	}

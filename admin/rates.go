@@ -84,6 +84,23 @@ func (r *rates) count(ctx context.Context, limit rate, who string) (counted, err
 	return counted{ok: got[0] == 1, left: int(got[1]), wait: time.Duration(got[2]) * time.Millisecond}, nil
 }
 
+// Limiter bounds how often something happens that requests outside of the API bring about, for all processes together.
+type Limiter struct {
+	rates *rates
+	limit rate
+}
+
+// NewLimiter lets each thing of a kind happen most times at once, and most times more in each minute. prefix starts the keys in Redis; kind tells limiters apart.
+func NewLimiter(client redis.UniversalClient, prefix string, clk clock.Clock, kind string, most int) *Limiter {
+	return &Limiter{rates: newRates(client, prefix, clk), limit: rate{kind, most, time.Minute}}
+}
+
+// Allow counts once, and reports whether what is called so may happen now.
+func (l *Limiter) Allow(ctx context.Context, name string) (bool, error) {
+	n, err := l.rates.count(ctx, l.limit, name)
+	return n.ok, err
+}
+
 // allow counts a request against the rate of who makes it.
 func (a *API) allow(ctx huma.Context, op *Op, c *Call) error {
 	limit, who := callerRate, c.By.key()

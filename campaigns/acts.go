@@ -44,6 +44,8 @@ func actAgain(k *fans.KeptAct) happening {
 		if k.Detail == EventPayment {
 			h.act.Kind = ActPaid
 		}
+	case fans.KindLinkTap:
+		h.act = Act{Kind: ActLink, Key: k.Detail}
 	default:
 		wrote := k.Kind == "location" && k.Touched > 0
 		scene := ""

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"hongyan/segments"
-	"hongyan/templates"
 	"hongyan/wechat"
 )
 
@@ -79,7 +78,7 @@ func (p *problems) strange(at string, s *Step) {
 		kinds []string
 	}{
 		{"messages", len(s.Messages) > 0, sending}, {"class", s.Class != "", sending}, {"no_grant", s.NoGrant != "", sending},
-		{"capped", s.Capped != "", sending}, {"fit", s.Fit != "", sending}, {"quiet", s.Quiet != "", sending}, {"lateness", s.Lateness != "", sending},
+		{"capped", s.Capped != "", sending}, {"fit", s.Fit != "", sending}, {"quiet", s.Quiet != "", sending}, {"lateness", s.Lateness != "", sending}, {"track_links", s.TrackLinks, sending},
 		{"timeout", s.Timeout != "", []string{StepAsk, StepWaitFor}}, {"condition", s.Condition != nil, []string{StepIf}}, {"for", s.For != nil, []string{StepWaitFor}},
 		{"then", len(s.Then) > 0, []string{StepIf, StepWaitFor}}, {"else", len(s.Else) > 0, []string{StepIf, StepWaitFor}},
 		{"arms", len(s.Arms) > 0, []string{StepSplit}}, {"tag", s.Tag != 0, []string{StepTag, StepUntag}}, {"webhook", s.Webhook != 0, []string{StepWebhook}},
@@ -108,10 +107,9 @@ func (p *problems) sending(at string, s *Step, c stepChecks) {
 		p.timeout(at, s)
 	}
 	p.count(at+".messages", len(s.Messages), maxMessages)
+	longest := p.tracking(at, s)
 	for i, m := range s.Messages {
-		if _, err := templates.Compile(m, c.rules); err != nil {
-			p.nested(index(at+".messages", i), err)
-		}
+		p.message(index(at+".messages", i), m, c.rules, longest)
 	}
 }
 

@@ -27,11 +27,13 @@ func (s *Store) CloneDrip(ctx context.Context, account *accounts.Account, id int
 }
 
 // CheckDrip says what CreateDrip would say of a definition, and stores nothing.
-func (s *Store) CheckDrip(ctx context.Context, account *accounts.Account, definition []byte) ([]Reach, error) {
+func (s *Store) CheckDrip(ctx context.Context, account *accounts.Account, definition []byte) (Checked, error) {
 	now := s.Clock.Now()
 	def, _, err := s.parse(ctx, definition, account, now)
 	if err != nil {
-		return nil, err
+		return Checked{}, err
 	}
-	return Reaches(def, account, now)
+	out := Checked{Warnings: Warnings(def)}
+	out.Reaches, err = Reaches(def, account, now)
+	return out, err
 }

@@ -39,6 +39,8 @@ type Step struct {
 	Fit      string `json:"fit,omitempty"`      // not all messages fit: all (default) or nothing, or as_many as do
 	Quiet    string `json:"quiet,omitempty"`    // quiet hours end too late: defer only (default, else skipped) or earlier
 	Lateness string `json:"lateness,omitempty"` // latest after its due time; default 24h
+	// TrackLinks counts who opens the links in the messages: their addresses become the installation's own, which lead on to them.
+	TrackLinks bool `json:"track_links,omitempty"`
 
 	// Date is a day that the fan's attribute holds, instead of Delay and At. A fan without the attribute passes the step over, and so does one whose day has
 	// passed, if it is no message: that is skipped as too late.
@@ -153,7 +155,7 @@ func decodeStep(o object, depth int) Step {
 		into any
 	}{
 		{"kind", &s.Kind}, {"delay", &s.Delay}, {"at", &s.At}, {"class", &s.Class}, {"no_grant", &s.NoGrant}, {"capped", &s.Capped}, {"fit", &s.Fit},
-		{"quiet", &s.Quiet}, {"lateness", &s.Lateness}, {"days", &s.Days}, {"timeout", &s.Timeout}, {"tag", &s.Tag}, {"webhook", &s.Webhook},
+		{"quiet", &s.Quiet}, {"lateness", &s.Lateness}, {"days", &s.Days}, {"timeout", &s.Timeout}, {"tag", &s.Tag}, {"webhook", &s.Webhook}, {"track_links", &s.TrackLinks},
 	} {
 		o.read(field.name, field.into)
 	}

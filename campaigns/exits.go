@@ -7,7 +7,7 @@ type Awaited struct {
 	On          string   `json:"on"`
 	Keywords    []string `json:"keywords,omitempty"` // replied: one of them was written; without, any message will do
 	Match       string   `json:"match,omitempty"`
-	Key         string   `json:"key,omitempty"` // clicked: without, any menu item will do
+	Key         string   `json:"key,omitempty"` // clicked: of a menu item, or the address of a tracked link; without, any will do
 	Scene       string   `json:"scene,omitempty"`
 	ScenePrefix string   `json:"scene_prefix,omitempty"`
 	Tag         int64    `json:"tag,omitempty"`
@@ -17,7 +17,7 @@ type Awaited struct {
 // What a run may end on, or a step wait for.
 const (
 	OnReplied = "replied" // the fan sent a message
-	OnClicked = "clicked" // the fan tapped an item of the custom menu
+	OnClicked = "clicked" // the fan tapped an item of the custom menu, or a tracked link in a message
 	OnScanned = "scanned" // the fan scanned a code of the account; waits only
 	OnTagged  = "tagged"  // the fan got a tag
 	OnEvent   = "event"   // the API reported an event of the fan; waits only
@@ -83,7 +83,9 @@ func (p *problems) awaited(at string, a Awaited, allowed []string) {
 // compile makes a checked Awaited fit for use.
 func (a *Awaited) compile() trigger {
 	t := a.asTrigger()
-	return t.compile()
+	out := t.compile()
+	out.links = a.On == OnClicked
+	return out
 }
 
 // exits checks what ends a run.

@@ -26,7 +26,7 @@ const (
 	fieldNicknameKnown  = "fan.nickname_known"
 	fieldRunTrigger     = "run.trigger" // kind of the trigger that began the run
 	fieldRunReplied     = "run.replied" // the fan has sent a message since the run began
-	fieldRunClicked     = "run.clicked" // the fan has tapped a menu item since the run began
+	fieldRunClicked     = "run.clicked" // the fan has tapped a menu item or a tracked link since the run began
 	fieldWindowOpen     = "window.open" // a customer-service message may go to the fan now
 	fieldWindowLeft     = "window.left" // how many may
 
@@ -128,7 +128,7 @@ type person struct {
 	attributes map[string]segments.Value
 	days       map[string]segments.Day // of the attributes of type date
 	replied    int64                   // when the fan last sent a message
-	clicked    int64                   // when the fan last tapped a menu item
+	clicked    int64                   // when the fan last tapped a menu item or a tracked link
 }
 
 func (p *person) grants() *guard.Grants {

@@ -98,6 +98,9 @@ func (v *version) stepReports(number int) []StepReport {
 				r.Messages = append(r.Messages, MessageReport{MessageNo: m + 1, MessageID: messageID})
 			}
 		}
+		for _, url := range v.steps[i].links {
+			r.Links = append(r.Links, LinkReport{URL: url})
+		}
 		out = append(out, r)
 	}
 	return out

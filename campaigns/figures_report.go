@@ -54,6 +54,7 @@ type StepReport struct {
 	Fans    int64  // runs that came to it; of a step without messages, the sum of its outcomes that are an end
 	Funnel
 	Messages []MessageReport // of a step with several
+	Links    []LinkReport    // of a step that tracks links
 	Outcomes []OutcomeCount  // of what is not a message: conditions, waits, replies asked for
 }
 
@@ -84,7 +85,7 @@ type Funnel struct {
 	Unknown    int64
 	Cancelled  int64
 	Replied    int64       // sent ones after which the fan wrote within deliveries.ReactWithin
-	Clicked    int64       // … tapped a menu key or item
+	Clicked    int64       // … tapped a menu key or item, or a tracked link in the message itself
 	Unfollowed int64       // … left
 	Stops      []StopCount // why messages were skipped, expired, failed, unknown or cancelled: the most frequent first
 }
@@ -131,6 +132,9 @@ func (s *Store) Report(ctx context.Context, accountID, dripID int64, q ReportQue
 	}
 	read := figuresOf{accountID, dripID, versionID, q.From, cmp.Or(q.To, math.MaxInt32)}
 	if out.Runs, err = s.reportRuns(tx, read); err != nil {
+		return nil, err
+	}
+	if err := s.reportLinks(ctx, read, x, at); err != nil {
 		return nil, err
 	}
 	return out, s.reportOutcomes(tx, read, x, at)

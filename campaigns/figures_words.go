@@ -21,7 +21,7 @@ func (c *StopCount) Words(l lang.Lang) string {
 func ExitWords(reason string, l lang.Lang) string {
 	return map[string]lang.Text{
 		ExitReplied: {ZH: "粉丝回复了", EN: "the fan replied"},
-		ExitClicked: {ZH: "粉丝点击了菜单", EN: "the fan tapped the menu"},
+		ExitClicked: {ZH: "粉丝点击了菜单或跟踪链接", EN: "the fan tapped the menu or a tracked link"},
 		ExitTagged:  {ZH: "粉丝被打上标签", EN: "the fan got a tag"},
 		ExitGoal:    {ZH: "达成目标", EN: "the goal was reached"},
 		ExitStep:    {ZH: "走到结束步骤", EN: "came to a step that ends the run"},

@@ -38,6 +38,7 @@ const (
 	ActMessage  = "message"  // sent any other message
 	ActScan     = "scan"     // scanned a code, who was a fan before
 	ActMenu     = "menu"     // tapped an item of the custom menu
+	ActLink     = "link"     // opened a tracked link in a message
 	ActLocation = "location" // told where they are: as a message, or by opening the chat
 	ActTagged   = "tagged"   // got a tag
 	ActPaid     = "paid"     // the API event EventPayment
@@ -51,10 +52,10 @@ const (
 // the shop is told of them, and tells us.
 const EventPayment = "payment"
 
-// own reports whether the act is no act of the fan but something that we were told, or found out, of the fan.
+// own reports whether the act is one of which the platform tells nothing, but something that we were told, or found out, of the fan.
 func (a *Act) own() bool {
 	switch a.Kind {
-	case ActTagged, ActPaid, ActEvent, ActSilent, ActClosing:
+	case ActTagged, ActPaid, ActEvent, ActSilent, ActClosing, ActLink:
 		return true
 	}
 	return false
@@ -175,7 +176,8 @@ type trigger struct {
 	key      string // "": any
 	tag      int64
 	event    string
-	n        int // hours or minutes
+	n        int  // hours or minutes
+	links    bool // of clicks: a tracked link counts as an item of the menu
 }
 
 func (t *trigger) matches(act *Act, folded string) bool {
@@ -186,7 +188,7 @@ func (t *trigger) matches(act *Act, folded string) bool {
 		return (act.Kind == ActScan || act.Kind == ActFollow) && act.Scene != "" &&
 			(t.scene == "" || act.Scene == t.scene) && strings.HasPrefix(act.Scene, t.prefix)
 	case TriggerMenu:
-		return act.Kind == ActMenu && (t.key == "" || act.Key == t.key)
+		return (act.Kind == ActMenu || act.Kind == ActLink && t.links) && (t.key == "" || act.Key == t.key)
 	case TriggerKeyword:
 		return act.Kind == ActText && t.says(folded)
 	case TriggerMessage:

@@ -15,6 +15,8 @@ type catalogue struct {
 	tags       map[int64]bool // value: whether the platform has the tag too
 	attributes map[string]segments.Type
 	webhooks   []int64
+	// longestLink is the most bytes that a tracked address has; 0: nothing can be tracked.
+	longestLink int
 }
 
 func (s *Store) catalogue(ctx context.Context, accountID int64) (*catalogue, error) {
@@ -31,6 +33,9 @@ func (s *Store) catalogue(ctx context.Context, accountID int64) (*catalogue, err
 		if out.webhooks, err = s.Webhooks.WebhookIDs(ctx, accountID); err != nil {
 			return nil, err
 		}
+	}
+	if s.Links != nil {
+		out.longestLink = s.Links.Longest()
 	}
 	for _, t := range tags {
 		out.tags[t.ID] = t.WeChatID != 0

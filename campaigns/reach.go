@@ -39,7 +39,7 @@ type Reach struct {
 // and only it opens under the rules of now, used up by the steps before, at the time at which the step is due, with the
 // account's caps and what it keeps for agents. Quiet hours are left out: they move a step, and the moment depends on
 // when the fan comes. Steps with a clock time are tried for acts at every hour of a day. Of all ways through the branches the worst counts: a wait takes
-// its whole time, what it waits for opens the grant that such an act opens, and an ask is answered or not. A day that depends on
+// its whole time, what it waits for opens the grant that such an act opens (a tap on a tracked link opens none), and an ask is answered or not. A day that depends on
 // the fan counts as one on which the windows of all acts before are closed.
 func Reaches(d Definition, account *accounts.Account, now time.Time) ([]Reach, error) {
 	v, err := d.compile()
@@ -170,6 +170,9 @@ func (w *walker) through(s *step, y way) {
 	case StepWaitFor:
 		y.at += s.timeout
 		w.come(y, s.els)
+		if w.version.awaitsClick(s) {
+			w.come(y, s.then)
+		}
 		for _, o := range s.waits.opens(w.rules) {
 			w.act(&y, o.by, y.at)
 			y.asked = 0

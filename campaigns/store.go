@@ -19,7 +19,6 @@ import (
 	"hongyan/internal/stops"
 	"hongyan/limits"
 	"hongyan/templates"
-	"hongyan/wechat"
 )
 
 // kindDrip is the kind of campaign that this package runs.
@@ -48,6 +47,7 @@ type Options struct {
 	Stops     Waiter
 	Tagger    Tagger
 	Webhooks  Webhooks
+	Links     Links
 	// Moved is told, in the same transaction, that a drip's state has changed; nil tells nobody.
 	Moved func(tx *gorm.DB, c Change, to State) error
 }
@@ -206,14 +206,20 @@ func notFound(id int64) error { return fault.New(fault.NotFound, "this account h
 
 // addVersion stores a definition with its messages and makes it the drip's current version. The drip's row is locked or new.
 func (s *Store) addVersion(tx *gorm.DB, accountID, dripID int64, keep stored, now time.Time) error {
-	var all []wechat.Message
+	var all []templates.Draft
+	var tracked []string
 	steps := keep.Definition.Numbered()
 	for _, n := range steps {
-		all = append(all, n.Messages...)
+		all, tracked = append(all, n.drafts()...), append(tracked, n.tracked()...)
 	}
-	ids, err := s.Templates.Save(tx, accountID, all)
+	ids, err := s.Templates.SaveDrafts(tx, accountID, all)
 	if err != nil {
 		return err
+	}
+	if len(tracked) > 0 {
+		if err := s.Links.Keep(tx, accountID, tracked); err != nil {
+			return err
+		}
 	}
 	for _, n := range steps {
 		keep.MessageIDs = append(keep.MessageIDs, ids[:len(n.Messages)])

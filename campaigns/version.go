@@ -30,6 +30,7 @@ type version struct {
 	reEntry  ReEntry
 	caps     guard.Caps // the drip's own
 	endsAt   int64      // 0: never
+	tracks   bool       // some step tracks links
 }
 
 // step is a Step, ready for use. Where a run goes from it is told by numbers, 0 for the end of the run; they are higher than the step's own.
@@ -45,6 +46,7 @@ type step struct {
 	class      guard.Class
 	options    guard.Option
 	messageIDs []int64
+	links      []string // that are tracked
 
 	timeout int64 // ask, wait_for: ms
 	waits   trigger
@@ -149,6 +151,8 @@ func (v *version) number(at string, list []Step, after int) error {
 			out.next = out.no + list[i].size()
 		}
 		list[i].connect(&out)
+		out.links = list[i].tracked()
+		v.tracks = v.tracks || len(out.links) > 0
 		v.steps = append(v.steps, out)
 		for _, b := range list[i].branches() {
 			if err := v.number(path+"."+b.name, b.steps, out.next); err != nil {

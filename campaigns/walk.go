@@ -198,6 +198,9 @@ func (f *imagined) happens(h *happening) {
 	if act.Kind == ActTagged {
 		f.tagged[act.TagID], f.who.tags[act.TagID] = true, true
 	}
+	if act.Kind == ActLink {
+		f.who.clicked = max(f.who.clicked, act.EventAt)
+	}
 	act.Fan, act.Usage, act.InteractionID = &f.fan, &f.usage, f.lastID
 	act.Answered = f.outranked(&act, h.entered)
 	m := mover{now: clock.FromMillis(f.now), account: f.account}

@@ -19,7 +19,7 @@ type Reaction uint8
 // The kinds of reaction.
 const (
 	ReactionReplied    Reaction = iota + 1 // the fan wrote, or tapped an item of an in-chat menu
-	ReactionClicked                        // the fan tapped a menu key, or an item of an in-chat menu
+	ReactionClicked                        // the fan tapped a menu key, an item of an in-chat menu, or a tracked link in the message
 	ReactionUnfollowed                     // the fan left
 )
 
@@ -31,6 +31,20 @@ type FanAct struct {
 	FanID int64
 	At    int64 // unix ms, in whole seconds as the platform counts
 	Kinds []Reaction
+	// DeliveryID is the message that the act is a reaction to, where the act itself tells; 0: the latest one.
+	DeliveryID int64
+}
+
+// reactedTo is the message to which the act is a reaction, of those that had reached the fan, which are in the order of time; nil for none.
+func (a *FanAct) reactedTo(reached []candidate) *candidate {
+	if a.DeliveryID == 0 {
+		return latest(reached, a.At)
+	}
+	i := slices.IndexFunc(reached, func(c candidate) bool { return c.id == a.DeliveryID })
+	if i < 0 || reached[i].endedAt < a.At-ReactWithin.Milliseconds() {
+		return nil
+	}
+	return &reached[i]
 }
 
 // candidate is a message that has arrived, as a reaction needs it.
@@ -41,8 +55,8 @@ type candidate struct {
 	key     Key
 }
 
-// React notes that acts are reactions, each to the latest message of a campaign that had reached the fan at most ReactWithin before; of several acts of a kind
-// after the same message the first counts. An act that has been noted changes nothing. The fans' limits are locked by tx.
+// React notes that acts are reactions, each to the message that it names, or to the latest message of a campaign, if that had reached the fan at most ReactWithin
+// before; of several acts of a kind after the same message the first counts. An act that has been noted changes nothing. The fans' limits are locked by tx.
 func (s *Store) React(tx *gorm.DB, accountID int64, acts []FanAct) error {
 	acts = slices.DeleteFunc(slices.Clone(acts), func(a FanAct) bool { return len(a.Kinds) == 0 })
 	slices.SortStableFunc(acts, func(a, b FanAct) int { return cmp.Or(cmp.Compare(a.FanID, b.FanID), cmp.Compare(a.At, b.At)) })
@@ -66,8 +80,8 @@ func (s *Store) react(tx *gorm.DB, accountID int64, acts []FanAct) error {
 	}
 	to := make([]*candidate, len(acts)) // what each act is a reaction to
 	var ids []int64
-	for i, a := range acts {
-		if to[i] = latest(reached[a.FanID], a.At); to[i] != nil {
+	for i := range acts {
+		if to[i] = acts[i].reactedTo(reached[acts[i].FanID]); to[i] != nil {
 			ids = append(ids, to[i].id)
 		}
 	}

@@ -25,6 +25,7 @@ const (
 	OriginAPI      Origin = "api"      // a program reported an event of the fan
 	OriginTag      Origin = "tag"      // the fan got a tag
 	OriginSilence  Origin = "silence"  // the fan has done nothing for a while, or their window is about to close
+	OriginLink     Origin = "link"     // the fan opened a tracked link in a message
 )
 
 // The kinds of own event. They are also the kinds of the interactions that are recorded of them. No push has such a kind: messages and events of the
@@ -34,17 +35,23 @@ const (
 	KindTagged  = "tagged"
 	KindSilent  = "silent"
 	KindClosing = "closing"
+	KindLinkTap = "link_tap"
 )
 
 // Own is what an own event says.
 type Own struct {
-	Kind    string          `json:"kind"`
-	Name    string          `json:"name,omitempty"`    // of an API event
-	TagID   int64           `json:"tag_id,omitempty"`  // that the fan got
-	Hours   int             `json:"hours,omitempty"`   // of silence
-	Minutes int             `json:"minutes,omitempty"` // before the window closes
-	At      int64           `json:"at,omitempty"`      // when an API event happened, as it was reported; 0: not said
-	Data    json.RawMessage `json:"data,omitempty"`    // of an API event
+	Kind    string `json:"kind"`
+	Name    string `json:"name,omitempty"`    // of an API event
+	TagID   int64  `json:"tag_id,omitempty"`  // that the fan got
+	Hours   int    `json:"hours,omitempty"`   // of silence
+	Minutes int    `json:"minutes,omitempty"` // before the window closes
+	// LinkID, DeliveryID and URL are of a tap on a tracked link: where it stood and where it led.
+	LinkID     int64  `json:"link_id,omitempty"`
+	DeliveryID int64  `json:"delivery_id,omitempty"`
+	URL        string `json:"url,omitempty"`
+
+	At   int64           `json:"at,omitempty"`   // when an API event happened, as it was reported; 0: not said
+	Data json.RawMessage `json:"data,omitempty"` // of an API event
 }
 
 // detail is what an interaction keeps of the event.
@@ -56,6 +63,8 @@ func (o *Own) detail() string {
 		return strconv.Itoa(o.Hours)
 	case KindClosing:
 		return strconv.Itoa(o.Minutes)
+	case KindLinkTap:
+		return o.URL
 	}
 	return o.Name
 }
@@ -88,6 +97,8 @@ func (o *Own) fits(origin Origin) bool {
 		return o.Kind == KindTagged && o.TagID > 0
 	case OriginSilence:
 		return o.Kind == KindSilent && o.Hours > 0 || o.Kind == KindClosing && o.Minutes > 0
+	case OriginLink:
+		return o.Kind == KindLinkTap && o.LinkID > 0 && o.DeliveryID > 0 && o.URL != ""
 	case OriginPlatform:
 	}
 	return false

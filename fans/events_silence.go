@@ -153,7 +153,7 @@ type pastAct struct {
 // acted reports whether it was an act of the fan: not an own event, an agent's session, or the end of following.
 func (a *pastAct) acted() bool {
 	switch a.kind {
-	case KindEvent, KindTagged, KindSilent, KindClosing, "unsubscribe":
+	case KindEvent, KindTagged, KindSilent, KindClosing, KindLinkTap, "unsubscribe":
 		return false
 	}
 	return !strings.HasPrefix(a.kind, "kf_")

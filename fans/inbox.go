@@ -310,6 +310,14 @@ func (b *Inbox) GiveBy(tx *gorm.DB, id, deliveryID int64) error {
 	return nil
 }
 
+// RewriteReply replaces what the reply to a push says, in the transaction in which it was taken.
+func (b *Inbox) RewriteReply(tx *gorm.DB, id int64, reply []byte) error {
+	if err := tx.Exec("UPDATE inbox SET reply = ? WHERE id = ? AND reply_state = ?", reply, id, ReplyTaken).Error; err != nil {
+		return fmt.Errorf("take the passive reply: %w", err)
+	}
+	return nil
+}
+
 // CloseReply decides that a push is answered with "success". If a reply was taken meanwhile, that is returned instead.
 func (b *Inbox) CloseReply(ctx context.Context, id int64) (*InboxRow, error) {
 	var row *InboxRow

@@ -13,10 +13,10 @@ import (
 // LatestActs says when a fan last did something, unix ms, 0 for not at all.
 type LatestActs struct {
 	Message int64 // sent a message; a location is left out, which is recorded like the report of one
-	Menu    int64 // tapped an item of the custom menu
+	Menu    int64 // tapped an item of the custom menu, or a tracked link in a message
 }
 
-// messageActs are the kinds of interaction that are messages, and menuActs those that are taps on the menu.
+// messageActs are the kinds of interaction that are messages, and menuActs those that are taps: on the menu, and on tracked links.
 func messageActs() []string {
 	return []string{"text", "image", "voice", "video", "shortvideo", "link", "file"}
 }
@@ -24,6 +24,7 @@ func messageActs() []string {
 func menuActs() []string {
 	return []string{
 		"click", "view", "view_miniprogram", "scancode_push", "scancode_waitmsg", "pic_sysphoto", "pic_photo_or_album", "pic_weixin", "location_select",
+		KindLinkTap,
 	}
 }
 

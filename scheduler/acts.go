@@ -77,5 +77,7 @@ func ownTrigger(act *campaigns.Act, o *fans.Own) {
 		act.Kind = campaigns.ActSilent
 	case fans.KindClosing:
 		act.Kind = campaigns.ActClosing
+	case fans.KindLinkTap:
+		act.Kind, act.Key = campaigns.ActLink, o.URL
 	}
 }

@@ -79,7 +79,10 @@ func (s *Sender) sendOne(ctx context.Context, st *step, d *deliveries.Delivery, 
 	}
 	body := s.body()
 	vars := VarsOf(st.run.account, st.fan, now)
-	if *body, err = template.AppendKefu((*body)[:0], st.fan.OpenID, &vars); err != nil {
+	if vars.Links, err = linksOf(ctx, s.links, template, d.Key, d.ID); err != nil {
+		return s.unready(d, again, err)
+	}
+	if *body, err = appendKefu((*body)[:0], template, st.fan.OpenID, &vars); err != nil {
 		return s.unready(d, again, err)
 	}
 	defer s.call()()

@@ -14,6 +14,7 @@ import (
 	"hongyan/fans"
 	"hongyan/internal/clock"
 	"hongyan/internal/trim"
+	"hongyan/links"
 )
 
 const (
@@ -34,6 +35,7 @@ type Retention struct {
 	Inbox    *fans.Inbox
 	Fans     *fans.Store
 	Ledger   *deliveries.Store
+	Links    *links.Store
 	Clock    clock.Clock
 	Log      *slog.Logger
 	Slice    int           // rows that a transaction looks at; 0 means 1,000
@@ -79,7 +81,7 @@ func (r *Retention) RunOnce(ctx context.Context) (Trimmed, error) {
 		})
 	}
 	r.Log.Info("data older than the accounts keep it was removed", "pushes", removed[accounts.KeptInbox], "interactions", removed[accounts.KeptInteractions],
-		"traces", removed[accounts.KeptTraces], "reactions", removed[accounts.KeptReactions], "fans", removed[accounts.KeptLeftFans], "left_for_next_time", len(open) > 0)
+		"traces", removed[accounts.KeptTraces], "reactions", removed[accounts.KeptReactions], "clicks", removed[accounts.KeptClicks], "fans", removed[accounts.KeptLeftFans], "left_for_next_time", len(open) > 0)
 	return removed, errors.Join(errs...)
 }
 
@@ -102,6 +104,8 @@ func (r *Retention) begin(policy *accounts.Retention) []*trimming {
 			t.forget = r.Ledger.ForgetTraces
 		case accounts.KeptReactions:
 			t.forget = r.Ledger.ForgetReactions
+		case accounts.KeptClicks:
+			t.forget = r.Links.ForgetClicks
 		case accounts.KeptLeftFans:
 			t.forget = r.Fans.ForgetLeft
 		}
@@ -129,7 +133,7 @@ func (r *Retention) turn(ctx context.Context, t *trimming, over func() bool) (re
 func (t *trimming) advance(cut trim.Cut) {
 	t.slice.After = cut.Next
 	switch {
-	case t.kind == accounts.KeptReactions: // what is removed is not walked over again, and new ones may come anywhere
+	case t.kind == accounts.KeptReactions || t.kind == accounts.KeptClicks: // what is removed is not walked over again, and new ones may come anywhere
 	case t.kind == accounts.KeptLeftFans && cut.End:
 		t.cursor = 0 // the next run looks at all fans again
 	case t.kind == accounts.KeptLeftFans:
@@ -151,7 +155,7 @@ func (r *Retention) store(ctx context.Context, t *trimming) error {
 // applyRetention removes, beside the other jobs, what the accounts keep no longer. It does not wait for the end: that may take an hour, and the loop that runs the
 // jobs also looks for what dead processes held.
 func (s *Scheduler) applyRetention(ctx context.Context) error {
-	r := &Retention{Accounts: s.Accounts, Inbox: s.Inbound.inbox, Fans: s.Fans, Ledger: s.Ledger, Clock: s.o.Clock, Log: s.o.Log}
+	r := &Retention{Accounts: s.Accounts, Inbox: s.Inbound.inbox, Fans: s.Fans, Ledger: s.Ledger, Links: s.Links, Clock: s.o.Clock, Log: s.o.Log}
 	s.background(func() {
 		if _, err := r.RunOnce(ctx); err != nil && ctx.Err() == nil {
 			s.o.Log.Error("cannot remove all that is older than the accounts keep it", "error", err)

@@ -19,6 +19,7 @@ import (
 	"hongyan/internal/database"
 	"hongyan/internal/testdb"
 	"hongyan/limits"
+	"hongyan/links"
 	"hongyan/scheduler"
 )
 
@@ -56,7 +57,7 @@ func (a *archive) fill() {
 	values := func(day, account int) (at int64, fan string) {
 		return start.AddDate(0, 0, -day).Add(30 * time.Minute).UnixMilli(), fmt.Sprint("o", account, "-", day)
 	}
-	var pushes, interactions, ledger, traces, reactions, people []string
+	var pushes, interactions, ledger, traces, reactions, clicks, people []string
 	for day := archiveDays; day > 0; day-- {
 		for account := 1; account <= 2; account++ {
 			at, fan := values(day, account)
@@ -65,6 +66,7 @@ func (a *archive) fill() {
 			interactions = append(interactions, fmt.Sprintf("(%d, 1, %d, 'text', 1, %d)", account, n, at))
 			ledger = append(ledger, fmt.Sprintf("(%d, 1, 7, %d, 1, 1, 1, 0, 1, 1, 1, 1, %d, 1, 1, 1, 1, %d)", account, n, deliveries.StateSkipped, at))
 			traces = append(traces, fmt.Sprintf("(%d, %d, 0, 1, 1, '[]')", n, at))
+			clicks = append(clicks, fmt.Sprintf("(%d, 1, %d, %d, %d)", n, account, n, at))
 			reactions = append(reactions, fmt.Sprintf("(%d, 1, %d, %d)", n, n, at))
 			people = append(people, fmt.Sprintf("(%d, '%s', 0, 'Li', %d, 1)", account, fan, at))
 		}
@@ -75,6 +77,7 @@ func (a *archive) fill() {
 			"interactions (account_id, fan_id, inbox_id, kind, event_at, recorded_at)":     interactions,
 			"decisions (delivery_id, at, attempt, verdict, reason, values_json)":           traces,
 			"reactions (delivery_id, kind, fan_id, at)":                                    reactions,
+			"link_clicks (delivery_id, link_id, account_id, fan_id, at)":                   clicks,
 			"fans (account_id, openid, subscribed, nickname, unsubscribed_at, created_at)": people,
 			"deliveries (account_id, source_kind, source_id, fan_id, occurrence, step_no, message_no, resend, step_size, channel, class, message_id, " +
 				"state, due_at, not_after, deadline_at, planned_at, ended_at)": ledger,
@@ -92,6 +95,7 @@ func (a *archive) night(change ...func(*scheduler.Retention)) scheduler.Trimmed 
 	a.t.Helper()
 	r := &scheduler.Retention{
 		Accounts: a.accounts, Inbox: fans.NewInbox(a.db, a.clk), Fans: fans.New(a.db, a.clk, limits.New(a.db)), Ledger: deliveries.New(a.db, a.clk),
+		Links: links.New(links.Options{DB: a.db}),
 		Clock: a.clk, Log: slog.New(slog.DiscardHandler), Slice: 7,
 	}
 	for _, c := range change {
@@ -111,6 +115,7 @@ func (a *archive) left(account int64) scheduler.Trimmed {
 		accounts.KeptInteractions: "interactions WHERE account_id = ?",
 		accounts.KeptTraces:       "decisions d JOIN deliveries v ON v.id = d.delivery_id WHERE v.account_id = ?",
 		accounts.KeptReactions:    "reactions r JOIN deliveries v ON v.id = r.delivery_id WHERE v.account_id = ?",
+		accounts.KeptClicks:       "link_clicks WHERE account_id = ?",
 		accounts.KeptLeftFans:     "fans WHERE nickname = 'Li' AND account_id = ?",
 	} {
 		var n int64
@@ -129,10 +134,11 @@ func (a *archive) keep(account int64, inbox, interactions, traces, leftFans int)
 	require.NoError(a.t, err)
 }
 
-// kinds are numbers by kind. Reactions are kept as long as traces.
+// kinds are numbers by kind. Reactions and clicks are kept as long as traces.
 func kinds(inbox, interactions, traces, leftFans int64) scheduler.Trimmed {
 	return scheduler.Trimmed{
-		accounts.KeptInbox: inbox, accounts.KeptInteractions: interactions, accounts.KeptTraces: traces, accounts.KeptReactions: traces, accounts.KeptLeftFans: leftFans,
+		accounts.KeptInbox: inbox, accounts.KeptInteractions: interactions, accounts.KeptTraces: traces, accounts.KeptReactions: traces, accounts.KeptClicks: traces,
+		accounts.KeptLeftFans: leftFans,
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"hongyan/internal/database"
 	"hongyan/internal/fault"
 	"hongyan/limits"
+	"hongyan/links"
 	"hongyan/templates"
 	"hongyan/wechat"
 	"hongyan/wechat/callback"
@@ -51,6 +52,7 @@ type Inbound struct {
 	limits    *limits.Store
 	ledger    *deliveries.Store
 	templates *templates.Store
+	links     *links.Store
 	campaigns *campaigns.Store
 	timing    Timing
 	bell      func() // something may be due now

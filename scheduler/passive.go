@@ -13,6 +13,7 @@ import (
 	"hongyan/deliveries"
 	"hongyan/guard"
 	"hongyan/limits"
+	"hongyan/templates"
 	"hongyan/wechat/callback"
 )
 
@@ -28,14 +29,21 @@ type passive struct {
 	over    map[int64]bool
 	inboxOf map[int64]int64 // push by interaction
 	taken   *limits.Reservations
-	given   map[int64]deliveries.Key // by push
+	given   map[int64]given // by push
 	err     error
+}
+
+// given is a passive reply that was taken.
+type given struct {
+	key      deliveries.Key
+	template *templates.Template
+	vars     templates.Vars
 }
 
 // begin starts anew: a transaction may be repeated.
 func (p *passive) begin(tx *gorm.DB, now time.Time, over []int64) {
 	p.tx, p.now, p.err = tx, now, nil
-	p.inboxOf, p.given, p.taken = map[int64]int64{}, map[int64]deliveries.Key{}, limits.NewReservations(now)
+	p.inboxOf, p.given, p.taken = map[int64]int64{}, map[int64]given{}, limits.NewReservations(now)
 	p.over = map[int64]bool{}
 	for _, id := range over {
 		p.over[id] = true
@@ -79,7 +87,7 @@ func (p *passive) offer(act *campaigns.Act, row *deliveries.Planned) bool {
 		return false
 	}
 	p.take(act, row, own)
-	p.given[push] = row.Key
+	p.given[push] = given{row.Key, template, vars}
 	return true
 }
 
@@ -139,9 +147,12 @@ func (p *passive) finish(tx *gorm.DB) error {
 	if err := p.in.limits.Reserve(tx, p.taken); err != nil {
 		return err
 	}
-	for push, key := range p.given {
-		id, err := p.in.ledger.FindByKey(tx, key)
+	for push, g := range p.given {
+		id, err := p.in.ledger.FindByKey(tx, g.key)
 		if err != nil {
+			return err
+		}
+		if err := p.track(tx, push, id, g); err != nil {
 			return err
 		}
 		if err := p.in.inbox.GiveBy(tx, push, id); err != nil {
@@ -157,4 +168,24 @@ func (p *passive) finish(tx *gorm.DB) error {
 		return nil
 	}
 	return p.in.inbox.Done(tx, done)
+}
+
+// track puts tracked addresses into a reply, now that its delivery has a number. If it does not fit with them, it stays as it is.
+func (p *passive) track(tx *gorm.DB, push, deliveryID int64, g given) error {
+	var err error
+	if g.vars.Links, err = linksOf(p.ctx, p.in.links, g.template, g.key, deliveryID); err != nil || len(g.vars.Links) == 0 {
+		return err
+	}
+	message, err := g.template.Message(&g.vars)
+	if err != nil {
+		return nil //nolint:nilerr // too long with them
+	}
+	if _, fits := callback.FromMessage(message); !fits {
+		return nil
+	}
+	body, err := json.Marshal(message)
+	if err != nil {
+		return fmt.Errorf("store a passive reply: %w", err)
+	}
+	return p.in.inbox.RewriteReply(tx, push, body)
 }

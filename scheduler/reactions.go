@@ -18,6 +18,7 @@ func reactionsOf(recorded []*fans.Recorded) []deliveries.FanAct {
 		}
 		act := triggerOf(r)
 		var kinds []deliveries.Reaction
+		var to int64
 		switch act.Kind {
 		case campaigns.ActText, campaigns.ActMessage:
 			kinds = append(kinds, deliveries.ReactionReplied)
@@ -30,11 +31,13 @@ func reactionsOf(recorded []*fans.Recorded) []deliveries.FanAct {
 			}
 		case campaigns.ActMenu:
 			kinds = append(kinds, deliveries.ReactionClicked)
+		case campaigns.ActLink:
+			kinds, to = append(kinds, deliveries.ReactionClicked), r.Act.Own.DeliveryID
 		case campaigns.ActLeft:
 			kinds = append(kinds, deliveries.ReactionUnfollowed)
 		}
 		if kinds != nil {
-			out = append(out, deliveries.FanAct{FanID: r.Fan.ID, At: r.Act.EventAt, Kinds: kinds})
+			out = append(out, deliveries.FanAct{FanID: r.Fan.ID, At: r.Act.EventAt, Kinds: kinds, DeliveryID: to})
 		}
 	}
 	return out

@@ -269,7 +269,7 @@ func TestAReplayBeginsWithTheFirstPushThatIsKept(t *testing.T) {
 			c.step()
 		}
 		c.turn()
-		rest := &scheduler.Retention{Accounts: c.s.Accounts, Inbox: fans.NewInbox(db, c.clk), Fans: c.s.Fans, Ledger: c.s.Ledger, Clock: c.clk, Log: slog.New(slog.DiscardHandler)}
+		rest := &scheduler.Retention{Accounts: c.s.Accounts, Inbox: fans.NewInbox(db, c.clk), Fans: c.s.Fans, Ledger: c.s.Ledger, Links: c.s.Links, Clock: c.clk, Log: slog.New(slog.DiscardHandler)}
 		trimmed, err := rest.RunOnce(t.Context())
 		require.NoError(t, err)
 		require.Positive(t, trimmed[accounts.KeptInbox])

@@ -14,6 +14,7 @@ import (
 	"hongyan/internal/lease"
 	"hongyan/internal/stops"
 	"hongyan/limits"
+	"hongyan/links"
 	"hongyan/templates"
 	"hongyan/webhooks"
 	"hongyan/wechat"
@@ -41,15 +42,16 @@ func (s *Scheduler) rooms() {
 		WorkerID: s.id, DB: o.DB, Clock: o.Clock, Log: o.Log, Load: s.stopped, Refused: s.Refusal != stops.RefusalNone,
 	})
 	s.Webhooks = webhooks.New(webhooks.Options{DB: o.DB, Clock: o.Clock, Sealer: o.Vault, AllowPrivate: o.WebhooksInside})
+	s.Links = links.New(links.Options{DB: o.DB, Clock: o.Clock, Sealer: o.Vault, Ledger: linkLedger{s.Ledger}, Fans: linkFans{s.Fans}, PublicURL: o.PublicURL})
 	var waiter campaigns.Waiter = s.Stops
 	if o.Direct {
 		waiter = ownWatch{s.Watch}
 	}
 	s.Campaigns = campaigns.New(campaigns.Options{
 		DB: o.DB, Clock: o.Clock, Accounts: s.Accounts, Fans: s.Fans, Limits: s.Limits, Templates: s.Templates, Ledger: s.Ledger, Stops: waiter, Tagger: s.Fans,
-		Webhooks: stepCalls{s.Webhooks, s.Fans}, Moved: s.told.dripMoved,
+		Webhooks: stepCalls{s.Webhooks, s.Fans}, Links: stepLinks{s.Links}, Moved: s.told.dripMoved,
 	})
-	s.Fans.Tell(s.Ledger, s.Campaigns, s.Webhooks)
+	s.Fans.Tell(s.Ledger, s.Campaigns, s.Webhooks, s.Links)
 	s.Fans.Watch(s.Campaigns)
 	s.Events = fans.NewEvents(s.Fans)
 	s.platform = &fans.Platform{Client: s.Client, Accounts: s.Accounts, Gate: s.Watch, Clock: o.Clock}
@@ -86,12 +88,12 @@ func (s *Scheduler) parts(identity stops.Identity, queue Queue) {
 	}
 	s.Sender = &Sender{
 		db: o.DB, clock: o.Clock, log: o.Log, owner: s.id, accounts: s.Accounts, fans: s.Fans, limits: s.Limits, ledger: s.Ledger,
-		templates: s.Templates, campaigns: s.Campaigns, client: s.Client, throttle: throttle, watch: s.Watch, metrics: s.Metrics,
+		templates: s.Templates, links: s.Links, campaigns: s.Campaigns, client: s.Client, throttle: throttle, watch: s.Watch, metrics: s.Metrics,
 		local: newLocalRates(o.Clock), timing: o.Timing, claimed: s.Ring, inline: o.Direct, pools: map[poolKey]*pool{}, calls: newCalls(o.Calls), caps: newCapCache(s.Campaigns), told: s.told,
 	}
 	s.Inbound = &Inbound{
 		db: o.DB, clock: o.Clock, log: o.Log, owner: s.id, accounts: s.Accounts, inbox: fans.NewInbox(o.DB, o.Clock), fans: s.Fans, limits: s.Limits,
-		ledger: s.Ledger, templates: s.Templates, campaigns: s.Campaigns, timing: o.Timing, bell: s.Ring, queue: make(chan int64, cmp.Or(o.InboundLine, inboundLine)), wait: map[int64]chan struct{}{},
+		ledger: s.Ledger, templates: s.Templates, links: s.Links, campaigns: s.Campaigns, timing: o.Timing, bell: s.Ring, queue: make(chan int64, cmp.Or(o.InboundLine, inboundLine)), wait: map[int64]chan struct{}{},
 		inline: o.Direct, told: s.told,
 	}
 	s.dispatcher = &Dispatcher{

@@ -23,6 +23,7 @@ import (
 	"hongyan/internal/jobs"
 	"hongyan/internal/stops"
 	"hongyan/limits"
+	"hongyan/links"
 	"hongyan/templates"
 	"hongyan/webhooks"
 	"hongyan/wechat"
@@ -53,6 +54,8 @@ type Options struct {
 	InboundLine int
 	// CallbackURL is the address that the pushes of an account have to go to, "" while it is not known.
 	CallbackURL func(*accounts.Account) string
+	// PublicURL is where fans reach this installation, without a slash at the end; "" while it is not known: links are not tracked then.
+	PublicURL string
 	// WebhooksInside lets webhooks reach addresses inside of the own network.
 	WebhooksInside bool
 	// Nightly is what other rooms want done at fixed times, by one of the processes.
@@ -81,6 +84,7 @@ type Scheduler struct {
 	Mirror      *fans.Mirror
 	Blacklister *fans.Blacklister
 	Webhooks    *webhooks.Store
+	Links       *links.Store  // tracked links in messages
 	Refusal     stops.Refusal // why this copy may not send; "" when it may
 
 	// Checks finds out what accounts may do and what is wrong with them.

@@ -18,6 +18,7 @@ import (
 	"hongyan/internal/database"
 	"hongyan/internal/stops"
 	"hongyan/limits"
+	"hongyan/links"
 	"hongyan/templates"
 	"hongyan/wechat"
 )
@@ -33,6 +34,7 @@ type Sender struct {
 	limits    *limits.Store
 	ledger    *deliveries.Store
 	templates *templates.Store
+	links     *links.Store
 	campaigns *campaigns.Store
 	client    *wechat.Client
 	throttle  Throttle

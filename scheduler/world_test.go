@@ -61,6 +61,8 @@ type setup struct {
 	// front stands between the scheduler and the platform.
 	front func(http.RoundTripper) http.RoundTripper
 	log   *slog.Logger
+	// public is where fans reach the installation.
+	public string
 }
 
 // world is an installation with one account, and the platform that it lives on.
@@ -141,7 +143,7 @@ func (w *world) process() *scheduler.Scheduler {
 	}
 	s, err := scheduler.New(w.t.Context(), scheduler.Options{
 		DB: w.db, Clock: w.o.clk, Log: log, Redis: w.o.redis, Prefix: w.o.prefix, Transport: transport, Registry: prometheus.NewRegistry(), Vault: vault,
-		DataDir: w.dir, MaxLateness: 24 * time.Hour, Workers: w.o.workers, Timing: w.o.timing, InboundLine: w.o.line, Direct: w.clk != nil && !w.o.queued,
+		DataDir: w.dir, MaxLateness: 24 * time.Hour, Workers: w.o.workers, Timing: w.o.timing, InboundLine: w.o.line, PublicURL: w.o.public, Direct: w.clk != nil && !w.o.queued,
 	})
 	require.NoError(w.t, err)
 	return s

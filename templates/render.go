@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -52,13 +53,18 @@ func (t *Template) append(dst []byte, v *Vars, skip int) ([]byte, int) {
 		s := &t.segments[i]
 		dst = append(dst, s.literal[skip:]...)
 		skip = 0
+		var n int
+		if s.link != "" {
+			dst, n = appendLiteral(dst, cmp.Or(v.Links[s.link], s.link))
+			total += n
+			continue
+		}
 		value := v.value(s.variable)
 		if strings.TrimSpace(value) == "" {
 			dst = append(dst, s.fallback...)
 			total += s.fallbackBytes
 			continue
 		}
-		var n int
 		dst, n = appendValue(dst, value, s.mode)
 		total += n
 	}

@@ -38,23 +38,39 @@ func New(db *database.DB, clk clock.Clock) *Store {
 
 // row is a row of the table messages.
 type row struct {
-	ID        int64 `gorm:"primaryKey"`
-	AccountID int64
-	Content   string
-	CreatedAt int64
+	ID         int64 `gorm:"primaryKey"`
+	AccountID  int64
+	Content    string
+	TrackLinks bool
+	CreatedAt  int64
 }
 
 // TableName names the table for gorm.
 func (row) TableName() string { return "messages" }
 
+// Draft is a message to store.
+type Draft struct {
+	wechat.Message
+	TrackLinks bool // its links are tracked
+}
+
 // Save stores messages and returns their ids in the same order. Errors are those of Compile, under messages[i].
 func (s *Store) Save(tx *gorm.DB, accountID int64, messages []wechat.Message) ([]int64, error) {
+	drafts := make([]Draft, len(messages))
+	for i, m := range messages {
+		drafts[i].Message = m
+	}
+	return s.SaveDrafts(tx, accountID, drafts)
+}
+
+// SaveDrafts is Save for messages whose links may be tracked.
+func (s *Store) SaveDrafts(tx *gorm.DB, accountID int64, messages []Draft) ([]int64, error) {
 	now := s.clk.Now()
 	rules := wechat.RulesAt(now)
 	rows := make([]row, len(messages))
 	var errs []error
 	for i, m := range messages {
-		if _, err := Compile(m, rules); err != nil {
+		if _, err := Compile(m.Message, rules); err != nil {
 			errs = append(errs, fault.Prefix(fmt.Sprintf("messages[%d]", i), err))
 			continue
 		}
@@ -62,7 +78,7 @@ func (s *Store) Save(tx *gorm.DB, accountID int64, messages []wechat.Message) ([
 		if err != nil {
 			return nil, fmt.Errorf("store a message: %w", err)
 		}
-		rows[i] = row{AccountID: accountID, Content: string(raw), CreatedAt: clock.Millis(now)}
+		rows[i] = row{AccountID: accountID, Content: string(raw), TrackLinks: m.TrackLinks, CreatedAt: clock.Millis(now)}
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
@@ -96,7 +112,7 @@ func (s *Store) Load(ctx context.Context, accountID int64, ids []int64) (map[int
 	missing := s.fromCache(accountID, ids, out)
 	for chunk := range slices.Chunk(missing, database.ChunkSize) {
 		var rows []row
-		err := s.db.Read(ctx).Raw("SELECT id, content FROM messages WHERE account_id = ? AND id IN ?", accountID, chunk).Scan(&rows).Error
+		err := s.db.Read(ctx).Raw("SELECT id, content, track_links FROM messages WHERE account_id = ? AND id IN ?", accountID, chunk).Scan(&rows).Error
 		if err != nil {
 			return nil, fault.Wrap(fault.Unavailable, err, "read messages")
 		}
@@ -117,7 +133,7 @@ func (s *Store) compileStored(r row) (*Template, error) {
 	if err := m.UnmarshalJSON([]byte(r.Content)); err != nil {
 		return nil, err
 	}
-	return compile(m, wechat.RulesAt(s.clk.Now()))
+	return compile(m, wechat.RulesAt(s.clk.Now()), r.TrackLinks)
 }
 
 func (s *Store) fromCache(accountID int64, ids []int64, out map[int64]*Template) (missing []int64) {

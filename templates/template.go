@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"hongyan/internal/fault"
@@ -20,11 +21,13 @@ type Template struct {
 	// messages of other kinds and for no limit.
 	textBytes int
 	textLimit int
+	tracked   []string // addresses, each once
 }
 
-// segment is JSON up to a variable, and the variable.
+// segment is JSON up to a variable or a tracked address, and that.
 type segment struct {
 	literal       []byte
+	link          string // a tracked address; "" for a variable
 	variable      variable
 	mode          mode
 	fallback      []byte // as JSON, escaped for its mode
@@ -36,11 +39,21 @@ type segment struct {
 // variable_fallback (one is missing), variable_not_here, and those of wechat.Message.Validate. rules gives the
 // length limit of texts; it is checked again whenever the template is rendered.
 func Compile(m wechat.Message, rules wechat.RuleSet) (*Template, error) {
-	t, err := compile(m, rules)
+	return CompileTracked(m, rules, 0)
+}
+
+// CompileTracked is Compile for a message whose links are tracked: its addresses become others, up to longest bytes long, and the message has to fit with these.
+// 0 is Compile.
+func CompileTracked(m wechat.Message, rules wechat.RuleSet, longest int) (*Template, error) {
+	t, err := compile(m, rules, longest > 0)
 	if t == nil {
 		return nil, err
 	}
-	sample, sampleErr := t.message(&Vars{AccountName: "-"})
+	vars := Vars{AccountName: "-", Links: map[string]string{}}
+	for _, url := range t.tracked {
+		vars.Links[url] = strings.Repeat("-", longest)
+	}
+	sample, sampleErr := t.message(&vars)
 	if sampleErr != nil {
 		return nil, errors.Join(err, sampleErr)
 	}
@@ -52,12 +65,12 @@ func Compile(m wechat.Message, rules wechat.RuleSet) (*Template, error) {
 
 // compile finds the variables. It returns a template as well when some of them are wrong; those then stand in it as
 // they are written.
-func compile(m wechat.Message, rules wechat.RuleSet) (*Template, error) {
+func compile(m wechat.Message, rules wechat.RuleSet, tracked bool) (*Template, error) {
 	raw, err := m.MarshalJSON()
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "the message cannot be written as JSON")
 	}
-	b := &builder{dec: json.NewDecoder(bytes.NewReader(raw)), t: &Template{source: m}}
+	b := &builder{dec: json.NewDecoder(bytes.NewReader(raw)), t: &Template{source: m}, tracked: tracked}
 	b.dec.UseNumber()
 	if err := b.value("", ""); err != nil {
 		return nil, fmt.Errorf("compile a message: %w", err)
@@ -78,6 +91,7 @@ type builder struct {
 	t       *Template
 	literal []byte
 	errs    []error
+	tracked bool // addresses are cut out as well
 }
 
 func (b *builder) value(path, key string) error {
@@ -166,14 +180,18 @@ func (b *builder) text(path, key, s string) {
 	if err != nil {
 		b.errs = append(b.errs, err)
 	}
+	var links []span
+	if b.tracked {
+		links = trackable(path, s)
+	}
 	b.literal = append(b.literal, '"')
-	inTag := false
+	inTag, at := false, 0
 	for _, p := range pieces {
+		from := at
+		at += len(p.literal)
 		if p.variable == 0 {
 			inTag = insideTag(inTag, p.literal)
-			var n int
-			b.literal, n = appendLiteral(b.literal, p.literal)
-			b.t.textBytes += n
+			b.plain(s, span{from, at}, links)
 			continue
 		}
 		in := m
@@ -183,6 +201,28 @@ func (b *builder) text(path, key, s string) {
 		b.variable(p, in)
 	}
 	b.literal = append(b.literal, '"')
+}
+
+// plain writes a stretch of a string in which no variable stands, and cuts it at the addresses that are tracked.
+func (b *builder) plain(s string, part span, links []span) {
+	write := func(to int) {
+		var n int
+		b.literal, n = appendLiteral(b.literal, s[part.from:to])
+		b.t.textBytes += n
+	}
+	for _, at := range links {
+		if at.from < part.from || at.to > part.to {
+			continue
+		}
+		write(at.from)
+		url := s[at.from:at.to]
+		b.t.segments = append(b.t.segments, segment{literal: b.literal, link: url})
+		if !slices.Contains(b.t.tracked, url) {
+			b.t.tracked = append(b.t.tracked, url)
+		}
+		b.literal, part.from = nil, at.to
+	}
+	write(part.to)
 }
 
 // insideTag tells whether the text after literal stands inside a <…>.

@@ -79,6 +79,8 @@ type Vars struct {
 	FollowedAt  int64  // unix ms, 0 unknown; follow_days counts calendar days from it, the day itself being 1
 	// Now is when the message is rendered, in the account's zone; date is its day, written 2026-01-31.
 	Now time.Time
+	// Links says what stands in place of addresses of a template that tracks links; an address that is missing stands as it is.
+	Links map[string]string
 }
 
 // value is the text of a variable; blank when the fan has none.

@@ -44,6 +44,7 @@ type Server struct {
 	registry *prometheus.Registry
 	sandbox  *sandbox
 	intake   *intake
+	taps     *admin.Limiter // of tracked links
 	api      *admin.API
 	stream   *stream.Hub // nil where the API is not served
 }
@@ -71,6 +72,7 @@ func (s *Server) Open(ctx context.Context) (err error) {
 		s.sandbox = newSandbox(s.Clock, s.Log)
 		transport = s.sandbox.transport(transport)
 	}
+	s.taps = admin.NewLimiter(s.storage.redis, cmp.Or(s.RedisPrefix, redisPrefix), s.Clock, "link", tapsCounted)
 	workers := batchesAtOnce
 	if s.Config.Role == config.RoleAPI {
 		workers = 0
@@ -78,7 +80,7 @@ func (s *Server) Open(ctx context.Context) (err error) {
 	s.Scheduler, err = scheduler.New(ctx, scheduler.Options{
 		DB: s.storage.db, Clock: s.Clock, Log: s.Log, Redis: s.storage.redis, Prefix: cmp.Or(s.RedisPrefix, redisPrefix), Transport: transport, Registry: s.registry,
 		Vault: s.storage.vault, DataDir: s.Config.DataDir, MaxLateness: maxLateness, Workers: workers, Calls: s.Config.Workers, Timing: s.Timing,
-		CallbackURL: callbackURL(s.Config.PublicURL), Nightly: s.apiJobs(), WebhooksInside: s.Config.WebhooksInside == config.On,
+		CallbackURL: callbackURL(s.Config.PublicURL), PublicURL: s.Config.PublicURL, Nightly: s.apiJobs(), WebhooksInside: s.Config.WebhooksInside == config.On,
 	})
 	return err
 }

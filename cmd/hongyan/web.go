@@ -17,6 +17,7 @@ import (
 	"hongyan/internal/config"
 	"hongyan/internal/fault"
 	"hongyan/internal/lang"
+	"hongyan/links"
 	"hongyan/wechat/callback"
 )
 
@@ -44,6 +45,7 @@ func (s *Server) routes() *fiber.App {
 	if s.Config.Role != config.RoleWorker {
 		app.Get("/wechat/callback/:appid", s.checkURL)
 		app.Post("/wechat/callback/:appid", s.push)
+		app.Get(links.Path+":token", s.followLink)
 		s.componentRoutes(app)
 		s.mountAPI(app)
 		app.Get("/", s.page)

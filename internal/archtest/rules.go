@@ -26,7 +26,7 @@ type room struct {
 // the two rooms in cmd, through an interface that the user of the other declares.
 func house() rules {
 	domain := []string{
-		"accounts", "limits", "fans", "segments", "templates", "deliveries", "qrcodes", "posters", "replies", "menus", "campaigns", "webhooks",
+		"accounts", "limits", "fans", "segments", "templates", "deliveries", "qrcodes", "posters", "replies", "menus", "campaigns", "webhooks", "links",
 	}
 	return rules{
 		module: "hongyan",
@@ -48,6 +48,7 @@ func house() rules {
 			"replies":          {imports: []string{"accounts", "fans", "templates", "deliveries", "internal"}},
 			"menus":            {imports: []string{"accounts", "fans", "templates", "wechat", "internal"}},
 			"webhooks":         {imports: []string{"internal"}},
+			"links":            {imports: []string{"internal"}},
 			"campaigns": {imports: []string{
 				"guard", "accounts", "limits", "fans", "segments", "templates", "deliveries", "wechat", "internal",
 			}},
