@@ -17,8 +17,8 @@ import (
 
 const tagDeliveries = "Deliveries"
 
-// deliveryView is a row of the ledger.
-type deliveryView struct {
+// DeliveryView is a row of the ledger.
+type DeliveryView struct {
 	ID          int64  `json:"id"`
 	FanID       int64  `json:"fan_id"`
 	SourceKind  string `json:"source_kind" enum:"drip,broadcast,reply,channel,poster,api,test,inbox"`
@@ -48,8 +48,8 @@ var (
 	classNames   = map[guard.Class]string{guard.ClassReply: "reply", guard.ClassService: "service", guard.ClassMarketing: "marketing"}
 )
 
-func showDelivery(d *deliveries.Delivery, l lang.Lang) deliveryView {
-	out := deliveryView{
+func showDelivery(d *deliveries.Delivery, l lang.Lang) DeliveryView {
+	out := DeliveryView{
 		ID: d.ID, FanID: d.FanID, SourceKind: d.Source.Kind.String(), SourceID: d.Source.ID, Occurrence: d.Occurrence, StepNo: d.StepNo, MessageNo: d.MessageNo, Resend: d.Resend,
 		MessageID: d.MessageID, Channel: channelNames[d.Channel], Class: classNames[d.Class], State: d.State.String(), StateWords: deliveries.StateWords(d.State, l), ErrCode: d.ErrCode,
 		Attempt: d.Attempt, DueAt: d.DueAt, NotAfter: d.NotAfter, PlannedAt: d.PlannedAt, MarkedAt: d.MarkedAt, EndedAt: d.EndedAt,
@@ -80,7 +80,7 @@ type traceView struct {
 
 // deliveryDetail is the whole story of a delivery.
 type deliveryDetail struct {
-	deliveryView
+	DeliveryView
 	Trace        []traceView     `json:"trace" nullable:"false" doc:"In the order in which it happened"`
 	Message      json.RawMessage `json:"message,omitempty" doc:"What it says to this fan, by what is known of the fan now. None when the fan was erased"`
 	MessageError string          `json:"message_error,omitempty" doc:"Why it could not be made for this fan"`
@@ -186,7 +186,7 @@ func (in *listDeliveriesIn) filter() (deliveries.ListFilter, error) {
 	return out, nil
 }
 
-func (a *API) listDeliveries(ctx context.Context, c *Call, in *listDeliveriesIn) (*pageOut[deliveryView], error) {
+func (a *API) listDeliveries(ctx context.Context, c *Call, in *listDeliveriesIn) (*pageOut[DeliveryView], error) {
 	filter, err := in.filter()
 	if err != nil {
 		return nil, err
@@ -200,7 +200,7 @@ type listFanDeliveriesIn struct {
 	Fan int64 `path:"fan"`
 }
 
-func (a *API) listFanDeliveries(ctx context.Context, c *Call, in *listFanDeliveriesIn) (*pageOut[deliveryView], error) {
+func (a *API) listFanDeliveries(ctx context.Context, c *Call, in *listFanDeliveriesIn) (*pageOut[DeliveryView], error) {
 	filter, err := in.read()
 	if err != nil {
 		return nil, err
@@ -212,10 +212,10 @@ func (a *API) listFanDeliveries(ctx context.Context, c *Call, in *listFanDeliver
 	return a.showDeliveries(ctx, c, in.PageParams, filter)
 }
 
-func (a *API) showDeliveries(ctx context.Context, c *Call, p PageParams, filter deliveries.ListFilter) (*pageOut[deliveryView], error) {
+func (a *API) showDeliveries(ctx context.Context, c *Call, p PageParams, filter deliveries.ListFilter) (*pageOut[DeliveryView], error) {
 	return walked(c, p, func(o walk.Options) (walk.Page[*deliveries.Delivery], error) {
 		return a.o.Ledger.ListDeliveries(ctx, c.Account.ID, filter, o)
-	}, func(d *deliveries.Delivery) deliveryView { return showDelivery(d, c.Lang) })
+	}, func(d *deliveries.Delivery) DeliveryView { return showDelivery(d, c.Lang) })
 }
 
 func (a *API) getDelivery(ctx context.Context, c *Call, in *deliveryIn) (*deliveryOut, error) {
@@ -223,7 +223,7 @@ func (a *API) getDelivery(ctx context.Context, c *Call, in *deliveryIn) (*delive
 	if err != nil {
 		return nil, err
 	}
-	out := &deliveryOut{Body: deliveryDetail{deliveryView: showDelivery(story.Delivery, c.Lang), Trace: []traceView{}}}
+	out := &deliveryOut{Body: deliveryDetail{DeliveryView: showDelivery(story.Delivery, c.Lang), Trace: []traceView{}}}
 	for i := range story.Steps {
 		step := &story.Steps[i]
 		view := traceView{

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/stretchr/testify/require"
 
 	"hongyan/internal/testdb"
@@ -147,9 +148,26 @@ func TestNoRequestMakesAHandlerFail(t *testing.T) {
 			require.Less(t, r.status, http.StatusInternalServerError, "%s: %s\n%s", op.ID, r.raw, w.log.String())
 			if r.status >= http.StatusBadRequest {
 				r.problem(t)
+				continue
 			}
+			require.Empty(t, undocumented(t, w, op, r), "%s: %s", op.ID, r.raw)
 		}
 	}
+}
+
+// undocumented lists what an answer holds that the document does not say of it.
+func undocumented(t *testing.T, w *world, op *Op, r *answer) []error {
+	t.Helper()
+	media := operationOf(w.api.huma.OpenAPI(), op).Responses[strconv.Itoa(r.status)].Content["application/json"]
+	if media == nil {
+		require.NotContains(t, r.header.Get("Content-Type"), "json", op.ID)
+		return nil
+	}
+	var body any
+	r.into(t, &body)
+	var found huma.ValidateResult
+	huma.Validate(w.api.huma.OpenAPI().Components.Schemas, media.Schema, huma.NewPathBuffer(nil, 0), huma.ModeReadFromServer, body, &found)
+	return found.Errors
 }
 
 func TestNothingOfAnotherAccountIsFoundOrShown(t *testing.T) {

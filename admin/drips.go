@@ -18,8 +18,8 @@ const (
 	dripPath = inAccount + "/drips/{drip}"
 )
 
-// dripRowView is a drip in a list.
-type dripRowView struct {
+// DripRowView is a drip in a list.
+type DripRowView struct {
 	ID            int64           `json:"id"`
 	Name          string          `json:"name"`
 	State         campaigns.State `json:"state" enum:"draft,running,paused,finished,cancelled"`
@@ -47,13 +47,13 @@ type reachView struct {
 
 // dripDetail is a drip with what it says.
 type dripDetail struct {
-	dripRowView
+	DripRowView
 	Definition campaigns.Definition `json:"definition" doc:"See /meta/drip for the kinds"`
 	Reaches    []reachView          `json:"reaches" nullable:"false" doc:"Which steps can arrive, by trigger"`
 }
 
-func showDripRow(d *campaigns.Drip, l lang.Lang) dripRowView {
-	return dripRowView{
+func showDripRow(d *campaigns.Drip, l lang.Lang) DripRowView {
+	return DripRowView{
 		ID: d.ID, Name: d.Name, State: d.State, StateWords: campaigns.StateWords(d.State, l), StoppedReason: d.StoppedReason, Priority: d.Priority, Version: d.Version,
 		Revision: d.Revision, CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt, ArchivedAt: d.ArchivedAt, ShadowSince: d.ShadowSince,
 	}
@@ -88,7 +88,7 @@ func (a *API) dripAnswer(c *Call, d *campaigns.Drip) (*dripOut, error) {
 			return nil, err
 		}
 	}
-	return &dripOut{ETag: etag(d.Revision), Body: dripDetail{dripRowView: showDripRow(d, c.Lang), Definition: d.Definition, Reaches: showReaches(reaches, c.Lang)}}, nil
+	return &dripOut{ETag: etag(d.Revision), Body: dripDetail{DripRowView: showDripRow(d, c.Lang), Definition: d.Definition, Reaches: showReaches(reaches, c.Lang)}}, nil
 }
 
 func (a *API) dripOps() {
@@ -133,7 +133,7 @@ type listDripsIn struct {
 	Archived bool   `query:"archived" doc:"The archived ones instead"`
 }
 
-func (a *API) listDrips(ctx context.Context, c *Call, in *listDripsIn) (*pageOut[dripRowView], error) {
+func (a *API) listDrips(ctx context.Context, c *Call, in *listDripsIn) (*pageOut[DripRowView], error) {
 	read := func(after *int64, n int) ([]*campaigns.Drip, error) {
 		filter := campaigns.DripFilter{Archived: in.Archived, Limit: n}
 		if in.State != "" {
@@ -144,7 +144,7 @@ func (a *API) listDrips(ctx context.Context, c *Call, in *listDripsIn) (*pageOut
 		}
 		return a.o.Campaigns.FindDrips(ctx, c.Account.ID, filter)
 	}
-	return paged(c, in.PageParams, read, func(d **campaigns.Drip) int64 { return (*d).ID }, func(d **campaigns.Drip) dripRowView { return showDripRow(*d, c.Lang) })
+	return paged(c, in.PageParams, read, func(d **campaigns.Drip) int64 { return (*d).ID }, func(d **campaigns.Drip) DripRowView { return showDripRow(*d, c.Lang) })
 }
 
 type createDripIn struct {

@@ -13,8 +13,8 @@ import (
 	"hongyan/internal/walk"
 )
 
-// funnelView counts messages.
-type funnelView struct {
+// FunnelView counts messages.
+type FunnelView struct {
 	Entered    int64      `json:"entered" doc:"Put into the ledger"`
 	Waiting    int64      `json:"waiting" doc:"Not ended at the end of the last day"`
 	Due        int64      `json:"due" doc:"Came to their turn"`
@@ -41,8 +41,8 @@ type stopView struct {
 	N       int64  `json:"n"`
 }
 
-func showFunnel(f *campaigns.Funnel, l lang.Lang) funnelView {
-	out := funnelView{
+func showFunnel(f *campaigns.Funnel, l lang.Lang) FunnelView {
+	out := FunnelView{
 		Entered: f.Entered, Waiting: f.Waiting, Due: f.Due, Sent: f.Sent, Delivered: f.Delivered, Rejected: f.Rejected, Skipped: f.Skipped, Expired: f.Expired, Failed: f.Failed,
 		Unknown: f.Unknown, Cancelled: f.Cancelled, Replied: f.Replied, Clicked: f.Clicked, Unfollowed: f.Unfollowed, Stops: make([]stopView, len(f.Stops)),
 	}
@@ -71,7 +71,7 @@ type exitView struct {
 type messageFigures struct {
 	MessageNo int   `json:"message_no"`
 	MessageID int64 `json:"message_id"`
-	funnelView
+	FunnelView
 }
 
 // linkFigures are those of a tracked link.
@@ -88,7 +88,7 @@ type stepFigures struct {
 	StepNo  int    `json:"step_no"`
 	Kind    string `json:"kind"`
 	Fans    int64  `json:"fans" doc:"Runs that came to it"`
-	funnelView
+	FunnelView
 	Messages []messageFigures `json:"messages" nullable:"false" doc:"Of a step with several"`
 	Links    []linkFigures    `json:"links" nullable:"false" doc:"Of a step that tracks links"`
 	Outcomes []outcomeView    `json:"outcomes" nullable:"false" doc:"Of conditions, waits, replies asked for"`
@@ -108,7 +108,7 @@ type runFigures struct {
 type reportView struct {
 	Runs  runFigures    `json:"runs"`
 	Steps []stepFigures `json:"steps" nullable:"false"`
-	Total funnelView    `json:"total"`
+	Total FunnelView    `json:"total"`
 }
 
 func showReport(r *campaigns.Report, l lang.Lang) reportView {
@@ -129,12 +129,12 @@ func showReport(r *campaigns.Report, l lang.Lang) reportView {
 
 func showStepFigures(s *campaigns.StepReport, l lang.Lang) stepFigures {
 	out := stepFigures{
-		Version: s.Version, StepNo: s.StepNo, Kind: s.Kind, Fans: s.Fans, funnelView: showFunnel(&s.Funnel, l),
+		Version: s.Version, StepNo: s.StepNo, Kind: s.Kind, Fans: s.Fans, FunnelView: showFunnel(&s.Funnel, l),
 		Messages: make([]messageFigures, len(s.Messages)), Outcomes: make([]outcomeView, len(s.Outcomes)), Links: make([]linkFigures, len(s.Links)),
 	}
 	for i := range s.Messages {
 		m := &s.Messages[i]
-		out.Messages[i] = messageFigures{MessageNo: m.MessageNo, MessageID: m.MessageID, funnelView: showFunnel(&m.Funnel, l)}
+		out.Messages[i] = messageFigures{MessageNo: m.MessageNo, MessageID: m.MessageID, FunnelView: showFunnel(&m.Funnel, l)}
 	}
 	for i, l := range s.Links {
 		out.Links[i] = linkFigures(l)
@@ -217,7 +217,7 @@ type whoIn struct {
 	ErrCode int    `query:"errcode" doc:"The platform's"`
 }
 
-func (a *API) dripWho(ctx context.Context, c *Call, in *whoIn) (*pageOut[deliveryView], error) {
+func (a *API) dripWho(ctx context.Context, c *Call, in *whoIn) (*pageOut[DeliveryView], error) {
 	from, to, err := in.days(c.Account.Policy)
 	if err != nil {
 		return nil, err
@@ -230,7 +230,7 @@ func (a *API) dripWho(ctx context.Context, c *Call, in *whoIn) (*pageOut[deliver
 		return a.o.Campaigns.Who(ctx, c.Account.ID, in.Drip, campaigns.WhoQuery{
 			Version: in.Version, StepNo: in.Step, Outcome: in.Outcome, Reason: reason, ErrCode: in.ErrCode, From: from, To: to, After: o.After, Limit: o.Limit,
 		})
-	}, func(d *deliveries.Delivery) deliveryView { return showDelivery(d, c.Lang) })
+	}, func(d *deliveries.Delivery) DeliveryView { return showDelivery(d, c.Lang) })
 }
 
 // lostView is what one rule cost.

@@ -77,7 +77,7 @@ func TestADripIsWrittenStartedChangedAndArchivedByTheAPI(t *testing.T) {
 		clone.into(t, &d)
 		r = w.ask(http.MethodPost, path(w.ours, "/drips/%d/archive", d.ID), nil, "If-Match", clone.header.Get("ETag"))
 		require.Equal(t, http.StatusOK, r.status, string(r.raw))
-		var listed Page[dripRowView]
+		var listed Page[DripRowView]
 		w.ask(http.MethodGet, path(w.ours, "/drips"), nil).into(t, &listed)
 		require.Len(t, listed.Items, 1)
 	})
@@ -98,7 +98,7 @@ func TestEveryProblemOfADefinitionIsNamedByItsPlaceInTheBody(t *testing.T) {
 		require.Contains(t, fields, "name")
 		require.Contains(t, fields, "definition.triggers")
 		require.Contains(t, fields, "definition.steps[0].delay")
-		var listed Page[dripRowView]
+		var listed Page[DripRowView]
 		w.ask(http.MethodGet, path(w.ours, "/drips"), nil).into(t, &listed)
 		require.Empty(t, listed.Items, "nothing is half-stored")
 
@@ -126,7 +126,7 @@ func TestATestSendIsPlannedOnceHoweverOftenItIsAsked(t *testing.T) {
 		ask("b")
 		require.EqualValues(t, 2, w.count("deliveries"))
 
-		var listed Page[deliveryView]
+		var listed Page[DeliveryView]
 		w.ask(http.MethodGet, path(w.ours, "/deliveries?source_kind=test&source=%d", d.ID), nil).into(t, &listed)
 		require.Len(t, listed.Items, 2)
 		require.Equal(t, deliveries.StatePlanned.String(), listed.Items[0].State)

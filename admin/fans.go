@@ -15,8 +15,8 @@ import (
 
 const tagFans = "Fans"
 
-// fanView is a fan as lists show them.
-type fanView struct {
+// FanView is a fan as lists show them.
+type FanView struct {
 	ID             int64   `json:"id"`
 	OpenID         string  `json:"openid"`
 	UnionID        string  `json:"unionid,omitempty"`
@@ -37,8 +37,8 @@ type fanView struct {
 	Tags           []int64 `json:"tags" nullable:"false" doc:"Ids"`
 }
 
-func showFan(f *fans.Fan, tags []int64) fanView {
-	return fanView{
+func showFan(f *fans.Fan, tags []int64) FanView {
+	return FanView{
 		ID: f.ID, OpenID: f.OpenID, UnionID: f.UnionID, Nickname: f.Nickname, AvatarURL: f.AvatarURL, Remark: f.Remark, Language: f.Language, FollowSource: f.FollowSource, Scene: f.Scene,
 		Subscribed: f.Subscribed, Blacklisted: f.Blacklisted, OptedOut: f.OptedOut, Refused: f.Refused, SubscribedAt: f.SubscribedAt, UnsubscribedAt: f.UnsubscribedAt,
 		InteractedAt: f.InteractedAt, CreatedAt: f.CreatedAt, Tags: append([]int64{}, tags...),
@@ -71,7 +71,7 @@ type valueView struct {
 
 // fanDetail is all that is known of a fan.
 type fanDetail struct {
-	fanView
+	FanView
 	Sendable   int          `json:"sendable" doc:"Customer-service messages that the platform would take now"`
 	Grants     []bucketView `json:"grants" nullable:"false"`
 	AgentUntil int64        `json:"agent_until,omitempty" doc:"A human agent's session is open until then at most"`
@@ -125,7 +125,7 @@ type listFansIn struct {
 	Sort             string `query:"sort" enum:"newest,interacted" doc:"newest unless there is a search"`
 }
 
-func (a *API) listFans(ctx context.Context, c *Call, in *listFansIn) (*pageOut[fanView], error) {
+func (a *API) listFans(ctx context.Context, c *Call, in *listFansIn) (*pageOut[FanView], error) {
 	filter := fans.ListFilter{
 		Subscribed: yes(in.Subscribed), Blacklisted: yes(in.Blacklisted), TagID: in.Tag, FollowSource: in.FollowSource, Scene: in.Scene, Search: in.Q,
 		InteractedSince: in.InteractedSince, InteractedBefore: in.InteractedBefore, WindowOpen: yes(in.WindowOpen), Sort: fans.ListSort(in.Sort),
@@ -141,7 +141,7 @@ func (a *API) listFans(ctx context.Context, c *Call, in *listFansIn) (*pageOut[f
 		}
 		tags, err = a.o.Fans.TagsOf(a.o.DB.Read(ctx), c.Account.ID, ids)
 		return page, err
-	}, func(f *fans.Fan) fanView { return showFan(f, tags[f.ID]) })
+	}, func(f *fans.Fan) FanView { return showFan(f, tags[f.ID]) })
 }
 
 // findFan finds a fan who is not erased.
@@ -178,7 +178,7 @@ func (a *API) getFan(ctx context.Context, c *Call, in *fanIn) (*fanOut, error) {
 		return nil, err
 	}
 	now := a.o.Clock.Now()
-	out := &fanOut{Body: fanDetail{fanView: showFan(whole[in.Fan], tags[in.Fan]), Attributes: values, Caps: showCaps(c.Account.Policy, &known.Usage, c.Account.Policy.Day(now))}}
+	out := &fanOut{Body: fanDetail{FanView: showFan(whole[in.Fan], tags[in.Fan]), Attributes: values, Caps: showCaps(c.Account.Policy, &known.Usage, c.Account.Policy.Day(now))}}
 	out.Body.Grants, out.Body.Sendable = showGrants(&known.Usage, now.UnixMilli(), c.Lang)
 	if known.Usage.AgentUntil > now.UnixMilli() {
 		out.Body.AgentUntil = known.Usage.AgentUntil

@@ -80,6 +80,7 @@ func newHuma(app *fiber.App, a *API) huma.API {
 		return v, nil
 	}}
 	describeAPI(cfg.OpenAPI)
+	describeMessages(cfg.Components.Schemas)
 	return humafiber.New(app, cfg)
 }
 

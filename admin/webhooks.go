@@ -10,17 +10,17 @@ import (
 
 const tagWebhooks = "Webhooks"
 
-// webhookView is an address to which events are posted.
-type webhookView struct {
+// WebhookView is an address to which events are posted.
+type WebhookView struct {
 	ID        int64  `json:"id"`
 	Name      string `json:"name"`
 	URL       string `json:"url"`
 	CreatedAt int64  `json:"created_at"`
 }
 
-func showWebhook(e **webhooks.Endpoint) webhookView {
+func showWebhook(e **webhooks.Endpoint) WebhookView {
 	x := *e
-	return webhookView{ID: x.ID, Name: x.Name, URL: x.URL, CreatedAt: x.CreatedAt}
+	return WebhookView{ID: x.ID, Name: x.Name, URL: x.URL, CreatedAt: x.CreatedAt}
 }
 
 type (
@@ -29,10 +29,10 @@ type (
 	}
 	webhookOut struct {
 		ETag string `header:"ETag"`
-		Body webhookView
+		Body WebhookView
 	}
 	webhookMadeView struct {
-		webhookView
+		WebhookView
 		Secret string `json:"secret" doc:"Signs what is posted; shown this once"`
 	}
 	webhookMadeOut struct {
@@ -96,7 +96,7 @@ func (a *API) webhookOps() {
 }
 
 // listWebhooks pages in memory: an account has at most webhooks.MaxEndpoints.
-func (a *API) listWebhooks(ctx context.Context, c *Call, in *listWebhooksIn) (*pageOut[webhookView], error) {
+func (a *API) listWebhooks(ctx context.Context, c *Call, in *listWebhooksIn) (*pageOut[WebhookView], error) {
 	return paged(c, in.PageParams, func(after *int64, n int) (out []*webhooks.Endpoint, err error) {
 		all, err := a.o.Webhooks.FindEndpoints(ctx, c.Account.ID)
 		for _, e := range all {
